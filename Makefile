@@ -1,0 +1,54 @@
+# `make help` lists the targets. Each sets up .venv by itself from requirements.lock.
+
+PYTHON  ?= python3
+PROFILE ?= demo
+CORES   ?= 2
+BIN     := .venv/bin
+RUN     := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lint bench lab lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
+
+report: $(BIN)/.ready  ## execute the notebooks and render reports/$(PROFILE)/index.html (PROFILE=demo|cpu|gpu)
+	$(RUN) snakemake --cores $(CORES) --config profile=$(PROFILE) --quiet rules --rerun-incomplete --nolock
+	@echo "reports/$(PROFILE)/index.html"
+
+test: $(BIN)/.ready  ## run the tests, the demo report among them
+	$(RUN) python -m pytest
+
+lint: $(BIN)/.ready  ## check style, layers and notebooks
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) lint-imports
+	$(RUN) nbstripout --verify notebooks/*.ipynb
+
+bench: $(BIN)/.ready  ## measure speed as ratios to named peers
+	$(RUN) sh -c 'for script in benchmarks/bench_*.py; do python "$$script" || exit 1; done'
+
+lab: $(BIN)/.ready  ## open the notebooks in JupyterLab
+	$(RUN) jupyter lab notebooks
+
+lock: $(BIN)/.ready  ## resolve the dependencies anew into requirements.lock and environment.yml
+	$(BIN)/uv pip compile pyproject.toml --group dev --group slurm --universal --python-version 3.11 --quiet --upgrade \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+	$(BIN)/python tests/environment.py > environment.yml
+
+clean:  ## remove what was built (not .venv, not the data)
+	rm -rf runs reports/demo .snakemake .pytest_cache .ruff_cache .hypothesis dist
+
+# uv where it can be had, else pip; both check every hash.
+$(BIN)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; then \
+	  echo "installing with uv"; \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+	  $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .; \
+	else \
+	  echo "installing with pip (uv could not be had)"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
+	fi
+	touch $@

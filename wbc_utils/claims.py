@@ -1,0 +1,155 @@
+"""The published claims and what our measurements say about them."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from wbc_utils import paths
+from wbc_utils.manifest import DataUse, Metric, format_number
+from wbc_utils.repro import digest_bytes
+
+Verdict = Literal["confirmed", "contradicted", "not comparable", "undecided"]
+
+
+class Claim(BaseModel):
+    """One published statement.
+
+    Attributes
+    ----------
+    value
+        A number, a list, or a mapping of names to numbers.
+    notebook, metric
+        Where our answer is; ``metric`` has the shape of ``value`` with metric names in it. None until a notebook
+        measures it.
+    tolerance
+        Largest relative difference that still confirms a number without interval (0 for counts).
+    incomparable
+        Why our number answers another question, where it does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    seed: str
+    what: str
+    dataset: str
+    value: Any
+    about: bool = False
+    notebook: str | None = None
+    metric: Any = None
+    tolerance: float = 0.0
+    incomparable: str | None = None
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _same_shape(self):
+        if self.metric is not None and _flat(self.metric).keys() != _flat(self.value).keys():
+            raise ValueError(f"claim {self.id}: metric {self.metric} does not have the shape of value {self.value}")
+        return self
+
+
+class Answer(BaseModel):
+    """A claim beside our numbers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    claim: Claim
+    ours: dict[str, Metric]
+    verdict: Verdict
+    reason: str
+
+    def row(self) -> dict[str, str]:
+        """Return the answer as one row of text."""
+        return {
+            "claim": self.claim.id,
+            "what": self.claim.what,
+            "data": self.claim.dataset,
+            "published": ("about " if self.claim.about else "") + _join(_flat(self.claim.value)),
+            "ours": _join(self.ours) or "–",
+            "n": _join({key: metric.n for key, metric in self.ours.items()}) or "–",
+            "verdict": self.verdict,
+            "why": self.reason,
+        }
+
+
+def load_claims(path: Path | None = None) -> list[Claim]:
+    """Read ``params/claims.yaml``."""
+    path = path or paths.project_root() / "params" / "claims.yaml"
+    return [Claim.model_validate(entry) for entry in yaml.safe_load(path.read_text(encoding="utf-8"))]
+
+
+def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Answer:
+    """Compare a claim with our metrics.
+
+    A number with an interval confirms the claim if the published value lies inside it; a count or a number
+    without interval confirms it within the claim's tolerance. Numbers from synthetic data, from another release of
+    the data, or about another question are shown but not compared.
+
+    Parameters
+    ----------
+    metrics, data
+        Of the notebook that answers the claim; both empty if it has not run.
+    """
+    wanted = _flat(claim.metric) if claim.metric is not None else {}
+    ours = {key: metrics[name] for key, name in wanted.items() if name in metrics}
+    use = next((use for use in data if use.name == claim.dataset), None)
+
+    def say(verdict: Verdict, reason: str) -> Answer:
+        return Answer(claim=claim, ours=ours, verdict=verdict, reason=reason)
+
+    if not wanted:
+        return say("undecided", claim.reason or "no notebook measures this yet")
+    if len(ours) < len(wanted):
+        return say("undecided", f"not measured in this profile (notebook {claim.notebook}, data set {claim.dataset})")
+    if claim.incomparable:
+        return say("not comparable", claim.incomparable)
+    if use is None or use.release == "synthetic":
+        return say("not comparable", "measured on synthetic data")
+    if use.release == "differs":
+        return say("not comparable", f"another copy of the data: {use.note}")
+    published = _flat(claim.value)
+    misses = [key for key in wanted if not _agrees(published[key], ours[key], claim.tolerance)]
+    if misses:
+        return say("contradicted", claim.reason or f"published and measured differ{_where(misses, wanted)}")
+    return say("confirmed", claim.reason or "published and measured agree")
+
+
+def digest(number: str) -> str:
+    """Return a digest of the claims that a notebook answers; the summary (99) answers all."""
+    own = [claim for claim in load_claims() if number in ("99", claim.notebook)]
+    return digest_bytes(*(claim.model_dump_json().encode() for claim in own))
+
+
+def answers(claims: list[Claim], metrics: dict[str, Metric], data: list[DataUse]) -> list[Answer]:
+    """Compare several claims with the metrics of one notebook."""
+    return [answer(claim, metrics, data) for claim in claims]
+
+
+def _agrees(published: float, metric: Metric, tolerance: float) -> bool:
+    if metric.ci is not None:
+        return metric.ci[0] <= published <= metric.ci[1]
+    return abs(metric.value - published) <= tolerance * abs(published)
+
+
+def _flat(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {str(key): inner for key, inner in value.items()}
+    if isinstance(value, list):
+        return {str(position): inner for position, inner in enumerate(value)}
+    return {"": value}
+
+
+def _join(values: dict[str, Any]) -> str:
+    """Join values for a table cell; keys are shown where they are names."""
+    parts = []
+    for key, value in values.items():
+        text = str(value) if isinstance(value, (Metric, str, list)) else format_number(value)
+        parts.append(text if key == "" or key.isdigit() else f"{key} {text}")
+    return " / ".join(parts)
+
+
+def _where(misses: list[str], wanted: dict[str, Any]) -> str:
+    names = [wanted[key] for key in misses]
+    return f" in {', '.join(names)}" if len(wanted) > 1 else ""

@@ -1,0 +1,121 @@
+"""The command ``wbc``: run notebooks, list parameters, fetch and check data, render pages."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from wbc_utils import __version__
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A reproducible report on white blood cells. Start with: wbc run 01",
+)
+data_app = typer.Typer(no_args_is_help=True, help="List, fetch and check the data sets.")
+app.add_typer(data_app, name="data")
+
+Number = Annotated[str, typer.Argument(help="Two digits, as in 01.")]
+Profile = Annotated[str, typer.Option(help="demo, cpu or gpu.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"wbc-utils {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    number: Number,
+    profile: Profile = "demo",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Override one parameter; repeatable.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Wall-clock limit in seconds.")] = None,
+) -> None:
+    """Execute one notebook and write its page and manifest."""
+    from wbc_utils import params, report
+    from wbc_utils import run as runner
+
+    runner.stop_on_terminate()
+    overrides = params.parse_overrides(settings or [])
+    manifest = runner.run_notebook(number, profile, overrides, timeout, say=typer.echo)
+    report.write_index(manifest.profile)
+
+
+@app.command()
+def render(profile: Profile = "demo") -> None:
+    """Render the pages of a profile anew from its last runs, and its index."""
+    from wbc_utils import params, paths, report
+
+    for number in params.NOTEBOOKS:
+        if (paths.run_dir(profile, number) / "notebook.ipynb").is_file():
+            typer.echo(report.write_page(number, profile))
+    typer.echo(report.write_index(profile))
+
+
+@app.command(name="params")
+def list_parameters(number: Annotated[str | None, typer.Argument(help="Two digits; all if left out.")] = None) -> None:
+    """Print every parameter of the notebooks as a table: name, type, default, meaning."""
+    from wbc_utils import params
+
+    for one in [number] if number else params.NOTEBOOKS:
+        rows = [("name", "type", "default", "meaning"), *params.describe(one)]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        typer.echo(f"{one} {params.notebook_path(one).name}")
+        for row in rows:
+            columns = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+            typer.echo("  " + "  ".join([*columns, row[3]]))
+
+
+@data_app.command(name="list")
+def list_data() -> None:
+    """Print every known data set, its licence, and whether it is there."""
+    from wbc_utils import paths
+    from wbc_utils.data import registry
+
+    root = paths.data_root()
+    present = registry.available(root)
+    typer.echo(f"data root: {root} (set WBC_DATA to change it)")
+    for name, entry in registry.load_registry().items():
+        typer.echo(f"  {name:10s} {'here' if name in present else '–   '}  {entry.licence:24s} {entry.title}")
+
+
+@data_app.command()
+def fetch(name: str) -> None:
+    """Download a data set, verify its content and put it under the data root."""
+    from wbc_utils import paths
+    from wbc_utils.data import fetch as fetcher
+
+    typer.echo(fetcher.fetch(name, paths.data_root()))
+
+
+@data_app.command()
+def check(name: str) -> None:
+    """Compare a data set on disk with its registered releases and read it once, listing every finding."""
+    from wbc_utils import paths
+    from wbc_utils.data import registry
+
+    use = registry.inspect(name, paths.data_root())
+    typer.echo(f"{use.title}: {use.release} – {use.note}; {use.files} files, digest {use.digest}")
+    audit = registry.read(name, paths.data_root()).audit
+    typer.echo(f"{len(audit)} findings")
+    for (reason, decision), rows in audit.groupby(["reason", "decision"]):
+        typer.echo(f"  {len(rows)} × {reason}: {decision} (e.g. {rows.iloc[0]['image']})")
+
+
+def main() -> None:
+    """Run the command; our own errors are one message and exit code 1, Ctrl-C is 130."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped\n")
+        raise SystemExit(130) from None
+    except Exception as error:
+        if not type(error).__module__.startswith("wbc_utils"):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None

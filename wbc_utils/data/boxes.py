@@ -1,0 +1,277 @@
+"""Readers of the detection data sets, and the cleaning of their boxes.
+
+Coordinates are in pixels from the upper left corner of the image; ``xmax`` and ``ymax`` are exclusive borders.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, parse
+
+from wbc_utils.data.appearance import Appearance
+from wbc_utils.data.images import find_images
+from wbc_utils.data.reading import read_csv, read_image_table, require_splits
+from wbc_utils.data.tables import BOX_COLUMNS, Audit, DataError, Dataset
+from wbc_utils.labels import CYTOLOGIA_CODES
+
+COORDINATES = ["xmin", "ymin", "xmax", "ymax"]
+CBC_SPLITS = {"Training": "train", "Validation": "validation", "Testing": "test"}
+CBC_CLASSES = {name: name for name in ("RBC", "WBC", "Platelets")}
+BCD_CLASSES = {"rbc": "RBC", "wbc": "WBC", "RBC": "RBC", "WBC": "WBC"}
+BCD_NUMBERS = {"RBC": 1, "WBC": 2}
+"""Numbers of the classes in report 003's ``clean_anno.csv``."""
+
+
+def read_cbc(folder: Path) -> Dataset:
+    """Read the Complete Blood Count data set: Pascal VOC, one XML file an image.
+
+    Each image is paired with the annotation of the same file name; the name written inside the XML file only enters
+    the audit. ``source_row`` is the position of the object in its file.
+
+    Raises
+    ------
+    DataError
+        If a split has no usable image.
+    """
+    folder, audit, rows, splits = Path(folder), Audit("cbc"), [], {}
+    for part, split in CBC_SPLITS.items():
+        images = [f"{part}/Images/{name}" for name in find_images(folder / part / "Images")]
+        annotations = {path.stem: path for path in sorted((folder / part / "Annotations").glob("*.xml"))}
+        for image in images:
+            annotation = annotations.pop(Path(image).stem, None)
+            objects = _read_voc(annotation, image, audit)
+            if objects is not None:
+                splits[image] = split
+                rows += objects
+        for path in annotations.values():
+            audit.add(path.relative_to(folder).as_posix(), None, "annotation without image", "dropped")
+    return _assemble("cbc", folder, pd.DataFrame(rows, columns=_RAW), splits, CBC_CLASSES, audit)
+
+
+def read_bcd(folder: Path) -> Dataset:
+    """Read the Blood Cell Detection Dataset: ``annotations.csv`` or, where that is absent, ``annotations_ratio.csv``.
+
+    Coordinates are ratios of the image's width and height where half of the right and lower borders are at most 1.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, a column is missing, or no image can be used.
+    """
+    folder, audit = Path(folder), Audit("bcd")
+    names = ["annotations.csv", "annotations_ratio.csv"]
+    path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
+    table = read_csv(path, ["image", *COORDINATES, "label"]).rename(columns={"label": "class"})
+    table = _numeric(table.assign(image="images/" + table["image"]))
+    splits = {f"images/{image}": "all" for image in find_images(folder / "images")}
+    borders = table[["xmax", "ymax"]].to_numpy()
+    borders = borders[np.isfinite(borders)]
+    ratios = bool(borders.size) and np.median(borders) <= 1
+    return _assemble("bcd", folder, table, _annotated(splits, table, audit), BCD_CLASSES, audit, ratios=ratios)
+
+
+def read_cytologia(folder: Path) -> Dataset:
+    """Read the CytologIA challenge: ``train.csv`` and, where it is there, the listing ``test.csv``.
+
+    Images may lie anywhere under the folder; of several with one name the first in path order counts. Classes are
+    the challenge's own 23. Images of the listing have split ``test`` and no boxes.
+
+    Raises
+    ------
+    DataError
+        If ``train.csv`` is absent or lacks a column, or a split has no usable image.
+    """
+    folder, audit = Path(folder), Audit("cytologia")
+    table = read_csv(folder / "train.csv", ["NAME", "x1", "y1", "x2", "y2", "class"])
+    renamed = dict(zip(["NAME", "x1", "y1", "x2", "y2"], ["image", *COORDINATES], strict=True))
+    table = _numeric(table.rename(columns=renamed))
+    by_name: dict[str, str] = {}
+    for image in find_images(folder):
+        if by_name.setdefault(Path(image).name, image) != image:
+            audit.add(image, None, "several images of one name", "dropped, first in path order kept")
+    table["image"] = table["image"].map(lambda name: by_name.get(name, name))
+    tested: list[str] = []
+    if (folder / "test.csv").is_file():
+        for row, name in enumerate(read_csv(folder / "test.csv", ["NAME"])["NAME"]):
+            if name in by_name:
+                tested.append(by_name[name])
+            else:
+                audit.add(str(name), row, "image named in the test listing but absent", "dropped")
+    present = {image: "test" if image in set(tested) else "train" for image in by_name.values()}
+    both = sorted(set(tested) & set(table["image"]))
+    for image in both:
+        audit.add(image, None, "image in the training table and in the test listing", "kept in test without boxes")
+    table = table[~table["image"].isin(both)]
+    splits = _annotated(present, table, audit)
+    return _assemble("cytologia", folder, table, splits, {code: code for code in CYTOLOGIA_CODES}, audit)
+
+
+def read_wbc_types(folder: Path) -> dict[int, list[str]]:
+    """Read ``wbc_types.csv``: the white-cell types that a human saw in each image, by image number.
+
+    Returns
+    -------
+    dict
+        Types in the order of the file, upper case; an empty list where none is given.
+
+    Raises
+    ------
+    DataError
+        If the file is absent, a column is missing or an image number is not a whole number.
+    """
+    path = Path(folder) / "wbc_types.csv"
+    types: dict[int, list[str]] = {}
+    for row, (number, category) in enumerate(read_csv(path, ["Image", "Category"])[["Image", "Category"]].to_numpy()):
+        if number is None or not number.isdigit():
+            raise DataError(f"{path}, row {row}: the image number is {number!r}, a whole number is needed.")
+        names = (category or "").split(",")
+        types.setdefault(int(number), []).extend(name.strip().upper() for name in names if name.strip())
+    return types
+
+
+def clean(dataset: Dataset) -> Dataset:
+    """Clip, drop and decide; every step is a row of the audit.
+
+    Boxes past the border are clipped, boxes without area dropped, a box that was annotated twice with one class
+    kept once. Where the same box has several classes, the one stays whose other boxes look most like it
+    (`wbc_utils.data.appearance.Appearance`); where that cannot be measured all of them go.
+    """
+    audit = Audit(dataset.name, list(dataset.audit.itertuples(index=False, name=None)))
+    table = _drop_empty(_clip(dataset, audit), audit)
+    repeated = table.duplicated(["image", "class", *COORDINATES])
+    _audit_rows(audit, table[repeated], "same box annotated twice with one class", "dropped, first kept")
+    table = _settle(table[~repeated], dataset.images, audit)
+    return Dataset(dataset.name, table.reset_index(drop=True), dataset.images, audit.frame())
+
+
+def to_numbered(dataset: Dataset) -> pd.DataFrame:
+    """Return the boxes as report 003's ``clean_anno.csv``: file name, coordinates, RBC = 1 and WBC = 2.
+
+    Raises
+    ------
+    DataError
+        If there are other classes.
+    """
+    unknown = sorted(set(dataset.table["class"]) - set(BCD_NUMBERS))
+    if unknown:
+        raise DataError(f"{dataset.name} has the class(es) {', '.join(unknown)}; only {BCD_NUMBERS} have numbers.")
+    numbered = dataset.table[["image", *COORDINATES]].copy()
+    numbered["image"] = [Path(image).name for image in numbered["image"]]
+    numbered["label"] = dataset.table["class"].map(BCD_NUMBERS).astype("int64")
+    return numbered
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+_RAW = ["image", "class", *COORDINATES, "source_row"]
+
+
+def _read_voc(annotation: Path | None, image: str, audit: Audit) -> list[tuple] | None:
+    if annotation is None:
+        audit.add(image, None, "image without annotation", "dropped")
+        return None
+    try:
+        root = parse(annotation, forbid_dtd=True).getroot()
+    except DefusedXmlException:
+        audit.add(image, None, "annotation refused: it declares a document type or entities", "dropped")
+        return None
+    except (ParseError, ValueError, LookupError):
+        audit.add(image, None, "annotation is not well-formed XML", "dropped")
+        return None
+    if root.findtext("filename", "").strip() != Path(image).name:
+        audit.add(image, None, "annotation names another file", "kept under the name of the file")
+    rows = []
+    for row, thing in enumerate(root.iter("object")):
+        corners = [_number(thing.findtext(f"bndbox/{side}")) for side in COORDINATES]
+        rows.append((image, thing.findtext("name", "").strip(), *corners, row))
+    if not rows:
+        audit.add(image, None, "annotation without objects", "kept")
+    return rows
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return float("nan")
+
+
+def _numeric(table: pd.DataFrame) -> pd.DataFrame:
+    numbers = {side: table[side].map(_number).astype(float) for side in COORDINATES}
+    return table.assign(**numbers, source_row=np.arange(len(table)))[_RAW]
+
+
+def _annotated(splits: Mapping[str, str], table: pd.DataFrame, audit: Audit) -> dict[str, str]:
+    named = set(table["image"])
+    for image, split in splits.items():
+        if image not in named and split != "test":
+            audit.add(image, None, "image without annotation", "dropped")
+    return {image: split for image, split in splits.items() if image in named or split == "test"}
+
+
+def _assemble(
+    name: str,
+    folder: Path,
+    table: pd.DataFrame,
+    splits: Mapping[str, str],
+    classes: Mapping[str, str],
+    audit: Audit,
+    *,
+    ratios: bool = False,
+) -> Dataset:
+    images = read_image_table(folder, splits, audit)
+    expected = CBC_SPLITS.values() if name == "cbc" else ["train"] if name == "cytologia" else ["all"]
+    require_splits(name, folder, images["split"], expected)
+    table = _usable(table, images, splits, classes, audit)
+    by_image = images.set_index("image")
+    if ratios:
+        width, height = (table["image"].map(by_image[side]).to_numpy()[:, None] for side in ("width", "height"))
+        table[["xmin", "xmax"]] *= width
+        table[["ymin", "ymax"]] *= height
+    table["class"] = table["class"].map(classes)
+    table["split"] = table["image"].map(by_image["split"])
+    return Dataset(name, table[list(BOX_COLUMNS)].reset_index(drop=True), images, audit.frame())
+
+
+def _usable(table, images, splits, classes, audit) -> pd.DataFrame:
+    reasons = pd.Series(None, index=table.index, dtype=object)
+    reasons[~table["class"].isin(classes)] = "unknown class"
+    reasons[~np.isfinite(table[COORDINATES]).all(axis=1)] = "coordinate is not a number"
+    reasons[~table["image"].isin(images["image"])] = "box of an image that cannot be read"
+    reasons[~table["image"].isin(splits)] = "image named but absent"
+    for reason, rows in table.groupby(reasons):
+        _audit_rows(audit, rows, str(reason), "dropped")
+    table = table[reasons.isna()].copy()
+    for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
+        wrong = table[low] > table[high]
+        _audit_rows(audit, table[wrong], f"{low} and {high} reversed", "repaired: swapped")
+        table.loc[wrong, [low, high]] = table.loc[wrong, [high, low]].to_numpy()
+    return table
+
+
+def _audit_rows(audit: Audit, rows: pd.DataFrame, reason: str, decision: str) -> None:
+    for image, row in zip(rows["image"], rows["source_row"], strict=True):
+        audit.add(str(image), int(row), reason, decision)
+
+
+# ------------------------------------------------------------------------------------------------- cleaning
+
+
+def _clip(dataset: Dataset, audit: Audit) -> pd.DataFrame:
+    table, sizes = dataset.table.copy(), dataset.images.set_index("image")
+    degenerate = (table["xmax"] <= table["xmin"]) | (table["ymax"] <= table["ymin"])
+    _audit_rows(audit, table[degenerate], "box without area", "dropped")
+    table = table[~degenerate].copy()
+    clipped = table[COORDINATES].copy()
+    for axis, side in (("x", "width"), ("y", "height")):
+        columns = [f"{axis}min", f"{axis}max"]
+        clipped[columns] = clipped[columns].clip(lower=0).clip(upper=table["image"].map(sizes[side]), axis=0)
+    past = (clipped != table[COORDINATES]).any(axis=1)
+    outside = (clipped["xmax"] <= clipped["xmin"]) | (clipped["ymax"] <= clipped["ymin"])
+    _audit_rows(audit, table[past & ~outside], "box past the border", "clipped")
+    _audit_rows(audit, table[outside], "box outside the image", "dropped")
+    table[COORDINATES] = clipped
+    return table[~outside]

@@ -1,0 +1,74 @@
+"""What all readers share: a CSV file with the columns it needs, the table of images, no empty split."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from wbc_utils.data.images import ImageError, image_sizes
+from wbc_utils.data.tables import IMAGE_COLUMNS, Audit, DataError
+
+
+def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV file as text: an empty field is missing, nothing else is; rows may end in surplus commas.
+
+    Raises
+    ------
+    DataError
+        If the file is absent or not readable as CSV, or lacks a needed column or has it twice.
+    """
+    wanted = ", ".join(needed)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file, strict=True) if row]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing. It must have the columns {wanted}.") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a readable CSV file ({error}). It must have the columns {wanted}.") from error
+    header = [name.strip() for name in rows[0]] if rows else []
+    if wrong := [column for column in needed if header.count(column) != 1]:
+        raise DataError(
+            f"{path} must have each of the columns {wanted} once. Found: {', '.join(header) or 'nothing'}. "
+            f"To be put right: {', '.join(wrong)}."
+        )
+    width = max(map(len, rows))
+    filled = [[field.strip() or None for field in row] + [None] * (width - len(row)) for row in rows[1:]]
+    table = pd.DataFrame(filled, columns=header + [""] * (width - len(header)), dtype=object)
+    return table.loc[:, [bool(name) for name in table.columns]]
+
+
+def read_image_table(folder: Path, splits: Mapping[str, str], audit: Audit) -> pd.DataFrame:
+    """Read the header of each image.
+
+    Parameters
+    ----------
+    folder
+        The data set's folder.
+    splits
+        Split of each image, by its path relative to the folder.
+    audit
+        Receives a row for each image that cannot be read; it is left out of the result.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``IMAGE_COLUMNS``, one row an image.
+    """
+    rows = []
+    for image, size in zip(splits, image_sizes([folder / image for image in splits]), strict=True):
+        if isinstance(size, ImageError):
+            audit.add(image, None, f"image cannot be read: {size.reason}", "dropped")
+        else:
+            rows.append((image, str(folder / image), splits[image], *size))
+    return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype({"width": "int64", "height": "int64"})
+
+
+def require_splits(name: str, folder: Path, found: Iterable[str], expected: Iterable[str]) -> None:
+    """Raise DataError if one of the expected splits has nothing in it."""
+    empty = sorted(set(expected) - set(found))
+    if empty:
+        raise DataError(
+            f"{name}: the split(s) {', '.join(empty)} of {folder} have no usable image. Look at the folder, or fetch "
+            f"the data set again into another root: wbc data fetch {name}"
+        )

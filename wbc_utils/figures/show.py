@@ -1,0 +1,117 @@
+"""Emit figures and tables as records, so that the page can number, caption and describe them."""
+
+import base64
+import io
+from collections.abc import Iterable
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from wbc_utils.claims import Answer
+from wbc_utils.manifest import Check, DataUse, format_number
+from wbc_utils.repro import publish
+
+STATUS_MARKS = {"pass": "✓ pass", "warn": "! warn", "fail": "✗ fail"}
+VERDICT_MARKS = {
+    "confirmed": "✓ confirmed",
+    "contradicted": "✗ contradicted",
+    "not comparable": "≠ not comparable",
+    "undecided": "? undecided",
+}
+
+
+def use_style() -> None:
+    """Set the look of all figures: narrow enough to be read at 390 px, text large enough to be read in print."""
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (6.0, 3.6),
+            "figure.constrained_layout.use": True,
+            "font.size": 11,
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": False,
+            "legend.frameon": False,
+            "svg.hashsalt": "wbc",
+        }
+    )
+
+
+def show(fig: Figure, *, caption: str, alt: str) -> None:
+    """Emit a figure: SVG for charts, PNG where it holds photographs; the figure is closed.
+
+    Parameters
+    ----------
+    caption
+        What is to be seen, with n.
+    alt
+        What a reader who cannot see it should know.
+    """
+    buffer = io.BytesIO()
+    payload = {"caption": caption, "alt": alt, "width_px": round(fig.get_figwidth() * 96)}
+    if any(axes.images for axes in fig.axes):
+        fig.savefig(buffer, format="png", dpi=130)
+        publish("figure", payload, text_plain=caption, image_png=base64.b64encode(buffer.getvalue()).decode())
+    else:
+        fig.savefig(buffer, format="svg", metadata={"Date": None})
+        publish("figure", payload, text_plain=caption, image_svg_xml=buffer.getvalue().decode())
+    plt.close(fig)
+
+
+def table(frame: pd.DataFrame, *, caption: str, n: int | None = None) -> None:
+    """Emit a table without its index; numbers are formatted as in prose, everything else is escaped.
+
+    Parameters
+    ----------
+    n
+        Number of units the table speaks of; the number of rows if left out.
+    """
+    text = frame.map(_cell)
+    publish(
+        "table",
+        {"caption": caption, "n": len(frame) if n is None else int(n)},
+        text_plain=f"{caption}\n{text.to_string(index=False)}",
+        text_html=text.to_html(index=False, escape=True, border=0),
+    )
+
+
+def show_checks(checks: Iterable[Check]) -> None:
+    """Emit the method checks as records and as one table."""
+    checks = list(checks)
+    for check in checks:
+        publish("check", check.model_dump(), text_plain=f"{check.code} {check.data}: {check.status}")
+    rows = [(c.code, c.title, c.data, STATUS_MARKS[c.status], c.found, c.detail) for c in checks]
+    columns = ["check", "what", "data", "status", "found", "detail"]
+    table(pd.DataFrame(rows, columns=columns), caption="Method checks.")
+
+
+def show_sources(sources: Iterable[DataUse]) -> None:
+    """Emit the data sets in use as records and as one table."""
+    sources = list(sources)
+    for use in sources:
+        publish("data", use.model_dump(), text_plain=f"{use.name}: {use.release}")
+    rows = [(s.name, s.title, s.files, s.release, s.note, s.licence, s.digest[:12]) for s in sources]
+    columns = ["data set", "title", "files", "release", "note", "licence", "digest"]
+    table(pd.DataFrame(rows, columns=columns), caption="Data used, as found on disk.")
+
+
+def show_claims(answers: Iterable[Answer]) -> None:
+    """Emit published claims beside our numbers."""
+    rows = [{**answer.row(), "verdict": VERDICT_MARKS[answer.verdict]} for answer in answers]
+    table(pd.DataFrame(rows), caption="Published claims and what this run measured.")
+
+
+def finding(what: str, number: object, consequence: str) -> dict[str, object]:
+    """Return one row of a findings table."""
+    return {"finding": what, "number": number, "what it means": consequence}
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return format_number(value)

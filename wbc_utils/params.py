@@ -1,0 +1,251 @@
+"""Parameters: one model a notebook, checked before a kernel starts and again inside the notebook.
+
+The order of trust is: defaults of the model (the demo profile) < ``params/<profile>/NN.yaml`` < ``--set name=value``.
+"""
+
+import ast
+import difflib
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wbc_utils import paths
+
+PROFILES = ("demo", "cpu", "gpu")
+
+
+class ParameterError(ValueError):
+    """A parameter, profile or notebook that does not exist or does not fit."""
+
+
+class Parameters(BaseModel):
+    """What every notebook takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Notebooks whose tables or manifests this one reads."""
+    headline: ClassVar[str | None] = None
+    """Name of the metric that the index shows."""
+
+    profile: Literal["demo", "cpu", "gpu"] = Field("demo", description="profile whose upstream results are read")
+    seed: int = Field(0, description="seed of every random draw", ge=0)
+
+
+class DataParameters(Parameters):
+    """What every notebook takes that opens data."""
+
+    data_source: Literal["synthetic", "real"] = Field(
+        "synthetic", description="synthetic miniatures drawn on the spot, or the real data under WBC_DATA"
+    )
+
+
+class EdaAndDuplicates(DataParameters):
+    """Notebook 01."""
+
+    headline = "cbc.exact_duplicates_across_splits"
+
+    datasets: list[str] = Field(
+        ["cbc", "bcd", "pbc", "segwbc", "lymph", "wbcbench", "cytologia"],
+        description="data sets to look at; one that is not there is skipped and said so",
+    )
+    folds: int = Field(5, description="cross-validation folds written for later notebooks", ge=2)
+    calibration_images: int = Field(
+        120, description="images augmented to calibrate the near-duplicate threshold", ge=20
+    )
+    show_images: int = Field(8, description="images in each sample grid", ge=2)
+
+
+class Summary(Parameters):
+    """Notebook 99."""
+
+    needs = ("01",)
+
+
+NOTEBOOKS: dict[str, type[Parameters]] = {"01": EdaAndDuplicates, "99": Summary}
+"""The notebooks that exist, by number; their parameter models say what they need."""
+
+
+class CostCard(BaseModel):
+    """What a run of a notebook under a profile costs and should reach; it opens every parameter file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hardware: str
+    minutes: float = Field(gt=0)
+    memory_gib: float = Field(gt=0)
+    gpus: int = 0
+    expect: str
+    command: str
+
+
+class ParameterFile(BaseModel):
+    """The content of ``params/<profile>/NN.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cost: CostCard
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+def notebook_model(number: str) -> type[Parameters]:
+    """Return the parameter model of a notebook.
+
+    Raises
+    ------
+    ParameterError
+        If there is no notebook of this number.
+    """
+    if number not in NOTEBOOKS:
+        raise ParameterError(f"there is no notebook {number!r}; there are {', '.join(NOTEBOOKS)}")
+    return NOTEBOOKS[number]
+
+
+def notebook_path(number: str) -> Path:
+    """Return the source notebook of a number.
+
+    Raises
+    ------
+    ParameterError
+        If the number or its file does not exist.
+    """
+    notebook_model(number)
+    folder = paths.project_root() / "notebooks"
+    found = sorted(folder.glob(f"{number}_*.ipynb"))
+    if len(found) != 1:
+        raise ParameterError(f"{folder} holds {len(found)} files named {number}_*.ipynb, one is needed")
+    return found[0]
+
+
+def parameter_file(number: str, profile: str) -> Path:
+    """Return the path of a notebook's parameter file in a profile."""
+    if profile not in PROFILES:
+        raise ParameterError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
+    return paths.project_root() / "params" / profile / f"{number}.yaml"
+
+
+def read_parameter_file(number: str, profile: str) -> ParameterFile:
+    """Read the cost card and the overrides of a notebook in a profile.
+
+    Raises
+    ------
+    ParameterError
+        If the file is missing, is no YAML, or has other sections than ``cost`` and ``parameters``.
+    """
+    notebook_model(number)
+    path = parameter_file(number, profile)
+    try:
+        return ParameterFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ParameterError(f"{path} is missing: notebook {number} has no {profile} profile") from None
+    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path} is not a parameter file (sections cost, parameters): {error}") from error
+
+
+def parse_overrides(settings: list[str]) -> dict[str, Any]:
+    """Turn ``name=value`` words into a dictionary; values are read as YAML.
+
+    Raises
+    ------
+    ParameterError
+        If a word has no ``=`` or its value is no YAML.
+    """
+    overrides = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.isidentifier():
+            raise ParameterError(f"--set {setting!r} is not name=value")
+        try:
+            overrides[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ParameterError(f"the value in --set {setting!r} is not YAML: {error}") from error
+    return overrides
+
+
+def validate(number: str, values: dict[str, Any]) -> Parameters:
+    """Check values against the model of a notebook.
+
+    Raises
+    ------
+    ParameterError
+        Naming every unknown parameter with its nearest valid name, and every value of a wrong type or range.
+    """
+    model = notebook_model(number)
+    try:
+        return model(**values)
+    except ValidationError as error:
+        lines = [_explain(problem, model) for problem in error.errors()]
+        raise ParameterError(f"notebook {number}: " + "; ".join(lines)) from None
+
+
+def _explain(problem: dict, model: type[Parameters]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{name} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    valid = list(model.model_fields)
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown parameter {name!r}; {hint}Valid: {', '.join(valid)}"
+
+
+def resolve(number: str, profile: str, overrides: dict[str, Any]) -> Parameters:
+    """Return the checked parameters of a notebook in a profile, with overrides on top."""
+    if "profile" in overrides:
+        raise ParameterError("the profile is chosen with --profile, not with --set")
+    values = read_parameter_file(number, profile).parameters
+    if unwanted := {"profile"} & values.keys():
+        raise ParameterError(f"{parameter_file(number, profile)} sets {unwanted.pop()!r}; its folder already says so")
+    return validate(number, {**values, **overrides, "profile": profile})
+
+
+def changed_from_defaults(parameters: Parameters) -> dict[str, Any]:
+    """Return the parameters that differ from the defaults of their model."""
+    defaults = type(parameters)()
+    return {name: value for name, value in parameters.model_dump().items() if value != getattr(defaults, name)}
+
+
+def from_notebook(number: str, namespace: dict[str, Any]) -> Parameters:
+    """Check the parameters as they stand in a notebook, however they came there.
+
+    Parameters
+    ----------
+    number
+        The notebook.
+    namespace
+        Its ``globals()``. Names that papermill injected but the model does not know are found through the input
+        history, because to plain papermill they are just more variables.
+
+    Raises
+    ------
+    ParameterError
+        As `validate`.
+    """
+    model = notebook_model(number)
+    names = {name for name in model.model_fields if name in namespace}
+    for source in namespace.get("In", []):
+        if source.startswith("# Parameters"):
+            names |= _assigned(source)
+    return validate(number, {name: namespace[name] for name in names if name in namespace})
+
+
+def _assigned(source: str) -> set[str]:
+    """Return the names that plain or annotated assignments of a cell bind."""
+    targets = []
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Assign):
+            targets += statement.targets
+        elif isinstance(statement, ast.AnnAssign):
+            targets.append(statement.target)
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def describe(number: str) -> list[tuple[str, str, str, str]]:
+    """Return ``(name, type, default, meaning)`` of every parameter of a notebook."""
+    rows = []
+    for name, field in notebook_model(number).model_fields.items():
+        kind = str(field.annotation).replace("typing.", "")
+        kind = field.annotation.__name__ if isinstance(field.annotation, type) and "[" not in kind else kind
+        rows.append((name, kind, repr(field.default), field.description or ""))
+    return rows

@@ -1,0 +1,69 @@
+"""From the outputs of runs to the pages of a profile."""
+
+import re
+from pathlib import Path
+
+import nbformat
+
+from wbc_utils import params, paths, render
+from wbc_utils.manifest import Manifest, read_manifest, write_together
+
+_TITLE = re.compile(r"^# (\d\d) · (.+)$", re.MULTILINE)
+_QUESTION = re.compile(r"^\*\*Question\.\*\* (.+)$", re.MULTILINE)
+
+
+class ReportError(RuntimeError):
+    """A page that cannot be made from what is there."""
+
+
+def title_and_question(notebook: nbformat.NotebookNode) -> tuple[str, str]:
+    """Return the title and the question that the first cell of a notebook states."""
+    first = notebook.cells[0].source
+    return _TITLE.search(first)[2].strip(), _QUESTION.search(first)[1].strip()
+
+
+def page(notebook: nbformat.NotebookNode, manifest: Manifest) -> str:
+    """Render one executed notebook, with links to its neighbours."""
+    numbers = list(params.NOTEBOOKS)
+    here = numbers.index(manifest.notebook)
+    before = _link(numbers[here - 1]) if here else None
+    after = _link(numbers[here + 1]) if here + 1 < len(numbers) else None
+    return render.page(notebook, manifest, previous=before, following=after)
+
+
+def write_page(number: str, profile: str) -> Path:
+    """Render a page anew from the executed notebook and the manifest of its last run.
+
+    Raises
+    ------
+    ReportError
+        If the notebook has not run; the message is the command that runs it.
+    """
+    executed = paths.run_dir(profile, number) / "notebook.ipynb"
+    manifest = paths.manifest_path(profile, number)
+    for needed in (executed, manifest):
+        if not needed.is_file():
+            raise ReportError(f"{needed} is missing; run the notebook first: wbc run {number} --profile {profile}")
+    target = paths.reports_dir(profile) / f"{number}.html"
+    write_together({target: page(nbformat.read(executed, as_version=4), read_manifest(manifest))})
+    return target
+
+
+def write_index(profile: str) -> Path:
+    """Render the index of a profile from its manifests."""
+    entries = []
+    for number in params.NOTEBOOKS:
+        title, question = title_and_question(nbformat.read(params.notebook_path(number), as_version=4))
+        found = paths.manifest_path(profile, number)
+        manifest = read_manifest(found) if found.is_file() else None
+        failed = (paths.run_dir(profile, number) / "failed.ipynb").is_file()
+        status = "failed" if failed else "done" if manifest else "not run"
+        entries.append(render.Entry(number, title, question, manifest, status, f"{number}.html"))
+    target = paths.reports_dir(profile) / "index.html"
+    write_together({target: render.index(profile, entries)})
+    return target
+
+
+def _link(number: str) -> render.Link:
+    title, _ = title_and_question(nbformat.read(params.notebook_path(number), as_version=4))
+    return render.Link(number, title, f"{number}.html")

@@ -1,0 +1,238 @@
+"""Run one notebook: checked parameters, a kernel of its own, and outputs that appear whole or not at all."""
+
+import contextlib
+import errno
+import os
+import re
+import shlex
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import nbformat
+import papermill
+from filelock import FileLock, Timeout
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from wbc_utils import kernel, params, paths, report, repro
+from wbc_utils.manifest import Check, DataUse, Manifest, Metric, collect_records, write_together
+
+TRACEBACK_LINES = 12
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class RunError(RuntimeError):
+    """A notebook that did not complete; the message says where and why."""
+
+
+def run_notebook(
+    number: str,
+    profile: str,
+    overrides: dict[str, Any] | None = None,
+    timeout: float | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Manifest:
+    """Execute a notebook and write its executed copy, its tables, its page and its manifest.
+
+    Parameters
+    ----------
+    number, profile
+        Which notebook and which parameter file.
+    overrides
+        Parameters on top of the file.
+    timeout
+        Wall-clock limit of the whole notebook in seconds.
+    say
+        Called with one line at a time: heartbeats and the final result.
+
+    Raises
+    ------
+    wbc_utils.params.ParameterError
+        Before a kernel starts, if anything about the parameters is wrong.
+    RunError
+        If a cell fails, the kernel dies, the limit passes, the disk is full or the same notebook is already
+        running. Previous outputs are then as they were, and ``failed.ipynb`` holds what was executed.
+    """
+    checked = params.resolve(number, profile, overrides or {})
+    folder = paths.run_dir(profile, number)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return _Run(checked, number, folder, overrides or {}).go(timeout, say)
+    except Timeout:
+        raise RunError(
+            f"notebook {number} ({profile}) is already running: {folder / '.lock'} is held by another process. "
+            "Wait for it to end."
+        ) from None
+
+
+class _Run:
+    """One execution, from the lock to the last replaced file."""
+
+    def __init__(self, checked: params.Parameters, number: str, folder: Path, overrides: dict[str, Any]):
+        self.checked, self.number, self.folder, self.overrides = checked, number, folder, overrides
+        self.root = paths.project_root()
+        self.source = params.notebook_path(number)
+
+    def go(self, timeout: float | None, say: Callable[[str], None]) -> Manifest:
+        for stale in self.folder.glob(".partial-*"):
+            shutil.rmtree(stale)
+        partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
+        (partial / "tables").mkdir()
+        watch = kernel.Watch(self.number, partial / "progress", timeout, say)
+        started, clock = datetime.now(UTC), monotonic()
+        try:
+            notebook = self._execute(partial, watch)
+            manifest = self._manifest(notebook, started, monotonic() - clock, watch.peak_memory_mib)
+            with self._explained_disk_errors():
+                self._publish(notebook, manifest, partial / "tables")
+        except BaseException:
+            self._keep_failed(partial)
+            raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        (self.folder / "failed.ipynb").unlink(missing_ok=True)
+        say(f"{self.number} · done in {manifest.seconds:.0f} s · {paths.reports_dir(self.checked.profile)}")
+        return manifest
+
+    def _execute(self, partial: Path, watch: kernel.Watch) -> nbformat.NotebookNode:
+        environment = {
+            **os.environ,
+            "WBC_PROJECT": str(self.root),
+            "WBC_STAGE": str(partial / "tables"),
+            "WBC_PROGRESS": str(watch.progress_file),
+            "TQDM_DISABLE": "1",
+            "PYTHONHASHSEED": "0",
+        }
+        output = partial / "notebook.ipynb"
+        try:
+            papermill.execute_notebook(
+                nbformat.read(self.source, as_version=4),
+                output,
+                parameters=params.changed_from_defaults(self.checked),
+                engine_name=kernel.ENGINE,
+                kernel_name="python3",
+                progress_bar=False,
+                autosave_cell_every=5,
+                start_timeout=120,
+                cwd=self.root,
+                watch=watch,
+                env=environment,
+            )
+        except PapermillExecutionError as error:
+            raise RunError(self._failed_cell(error)) from None
+        except DeadKernelError:
+            raise RunError(f"notebook {self.number}: {watch.cause_of_death()}") from None
+        except RuntimeError as error:
+            if "Kernel died" in str(error) or "Kernel didn't respond" in str(error):
+                raise RunError(f"notebook {self.number}: the kernel did not start ({error})") from None
+            raise
+        except OSError as error:
+            raise RunError(f"notebook {self.number}: {_explain_os_error(error)}") from error
+        return nbformat.read(output, as_version=4)
+
+    def _failed_cell(self, error: PapermillExecutionError) -> str:
+        trace = _ANSI.sub("", "\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
+        where = (
+            f"notebook {self.number} failed in cell {error.cell_index + 1} (of about {cells}), In [{error.exec_count}]"
+        )
+        return "\n".join([f"{where}: {error.ename}: {error.evalue}", *("    " + line for line in trace)])
+
+    def _manifest(self, notebook, started: datetime, seconds: float, peak_memory_mib: float) -> Manifest:
+        title, question = report.title_and_question(notebook)
+        said = collect_records(notebook, "answer")
+        words = ["wbc", "run", self.number, "--profile", self.checked.profile]
+        for name, value in self.overrides.items():
+            words += ["--set", f"{name}={value}"]
+        return Manifest(
+            notebook=self.number,
+            title=title,
+            question=question,
+            answer=said[-1]["text"] if said else "",
+            profile=self.checked.profile,
+            headline=self.checked.headline,
+            parameters=self.checked.model_dump(),
+            changed=params.changed_from_defaults(self.checked),
+            metrics=_metrics(notebook),
+            checks=[Check(**_content(record)) for record in collect_records(notebook, "check")],
+            data=[DataUse(**_content(record)) for record in collect_records(notebook, "data")],
+            versions=repro.versions(),
+            hardware=repro.hardware(),
+            seed=self.checked.seed,
+            git_commit=repro.git_commit(self.root),
+            source_digest=repro.source_digest(self.source),
+            command=shlex.join(words),
+            started=started.isoformat(timespec="seconds"),
+            seconds=round(seconds, 1),
+            peak_memory_mib=round(peak_memory_mib, 1),
+        )
+
+    def _publish(self, notebook, manifest: Manifest, staged_tables: Path) -> None:
+        profile = self.checked.profile
+        pages = paths.reports_dir(profile)
+        page = report.page(notebook, manifest)
+        write_together(
+            {
+                self.folder / "notebook.ipynb": nbformat.writes(notebook),
+                pages / f"{self.number}.html": page,
+                paths.manifest_path(profile, self.number): manifest.model_dump_json(indent=1) + "\n",
+            }
+        )
+        tables, old = self.folder / "tables", self.folder / ".tables-old"
+        shutil.rmtree(old, ignore_errors=True)
+        if tables.exists():
+            tables.rename(old)
+        staged_tables.rename(tables)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _keep_failed(self, partial: Path) -> None:
+        executed = partial / "notebook.ipynb"
+        if executed.is_file():
+            with contextlib.suppress(OSError):
+                os.replace(executed, self.folder / "failed.ipynb")
+
+    @contextlib.contextmanager
+    def _explained_disk_errors(self):
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"notebook {self.number} ran, but {_explain_os_error(error)}. The previous outputs are untouched."
+            ) from error
+
+
+def _explain_os_error(error: OSError) -> str:
+    where = error.filename or "an output"
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full while writing {where}: free some space and run again"
+    return f"{where} cannot be written ({error.strerror})"
+
+
+def _content(record: dict) -> dict:
+    return {name: value for name, value in record.items() if name != "kind"}
+
+
+def _metrics(notebook) -> dict[str, Metric]:
+    metrics: dict[str, Metric] = {}
+    for record in collect_records(notebook, "metric"):
+        content = _content(record)
+        name = content.pop("name")
+        if name in metrics:
+            raise RunError(f"the metric {name!r} is recorded twice in one notebook; names must be unique")
+        metrics[name] = Metric(**content)
+    return metrics
+
+
+def stop_on_terminate() -> None:
+    """Let SIGTERM end a run as Ctrl-C does, so that the kernel is stopped and ``failed.ipynb`` is kept."""
+
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
