@@ -40,10 +40,15 @@ def run(
     from wbc_utils import params, report
     from wbc_utils import run as runner
 
-    runner.stop_on_terminate()
     overrides = params.parse_overrides(settings or [])
-    manifest = runner.run_notebook(number, profile, overrides, timeout, say=typer.echo)
-    report.write_index(manifest.profile)
+    try:
+        runner.run_notebook(number, profile, overrides, timeout, say=typer.echo)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the previous outputs are untouched", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        if profile in params.PROFILES:
+            report.write_index(profile)
 
 
 @app.command()
@@ -108,12 +113,9 @@ def check(name: str) -> None:
 
 
 def main() -> None:
-    """Run the command; our own errors are one message and exit code 1, Ctrl-C is 130."""
+    """Run the command; our own errors are one message and exit code 1."""
     try:
         app()
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped\n")
-        raise SystemExit(130) from None
     except Exception as error:
         if not type(error).__module__.startswith("wbc_utils"):
             raise

@@ -1,5 +1,6 @@
 """The kernel of a run: started over ipc, watched, named when it dies, and never left hanging."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -39,6 +40,7 @@ class Watch:
         self.number, self.progress_file, self.timeout, self.say = number, progress_file, timeout, say
         self.peak_memory_mib = 0.0
         self.timed_out = False
+        self.interrupted = False
         self.cell, self.cells = 0, 0
         self._process = None
         self._stop = threading.Event()
@@ -55,6 +57,26 @@ class Watch:
         self._stop.set()
         if self._thread:
             self._thread.join()
+
+    @contextlib.contextmanager
+    def interruptible(self):
+        """Let Ctrl-C and SIGTERM end the kernel, so that the client unwinds in order; main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(signum, frame):
+            self.interrupted = True
+            if self._process is None or self._process.poll() is not None:
+                raise KeyboardInterrupt
+            _kill_tree(self._process.pid)
+
+        previous = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for signum, handler in previous.items():
+                signal.signal(signum, handler)
 
     def cause_of_death(self) -> str:
         """Say why the kernel ended, by the name of the signal where there was one."""
@@ -139,8 +161,8 @@ class _WatchedClient(PapermillNotebookClient):
         self.watch = watch
         watch.cells = len(self.nb.cells)
 
-    async def async_start_new_kernel(self, **options) -> None:
-        await super().async_start_new_kernel(**options)
+    def start_new_kernel(self, **options) -> None:
+        super().start_new_kernel(**options)
         self.watch.start(self.km.provisioner.process)
 
     def papermill_execute_cells(self) -> None:

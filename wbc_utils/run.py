@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -88,7 +87,8 @@ class _Run:
         watch = kernel.Watch(self.number, partial / "progress", timeout, say)
         started, clock = datetime.now(UTC), monotonic()
         try:
-            notebook = self._execute(partial, watch)
+            with watch.interruptible():
+                notebook = self._execute(partial, watch)
             manifest = self._manifest(notebook, started, monotonic() - clock, watch.peak_memory_mib)
             with self._explained_disk_errors():
                 self._publish(notebook, manifest, partial / "tables")
@@ -118,6 +118,7 @@ class _Run:
                 parameters=params.changed_from_defaults(self.checked),
                 engine_name=kernel.ENGINE,
                 kernel_name="python3",
+                language="python",
                 progress_bar=False,
                 autosave_cell_every=5,
                 start_timeout=120,
@@ -127,9 +128,11 @@ class _Run:
             )
         except PapermillExecutionError as error:
             raise RunError(self._failed_cell(error)) from None
-        except DeadKernelError:
-            raise RunError(f"notebook {self.number}: {watch.cause_of_death()}") from None
         except RuntimeError as error:
+            if watch.interrupted:
+                raise KeyboardInterrupt from None
+            if isinstance(error, DeadKernelError):
+                raise RunError(f"notebook {self.number}: {watch.cause_of_death()}") from None
             if "Kernel died" in str(error) or "Kernel didn't respond" in str(error):
                 raise RunError(f"notebook {self.number}: the kernel did not start ({error})") from None
             raise
@@ -139,9 +142,7 @@ class _Run:
 
     def _failed_cell(self, error: PapermillExecutionError) -> str:
         trace = _ANSI.sub("", "\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
-        where = (
-            f"notebook {self.number} failed in cell {error.cell_index + 1} (of about {cells}), In [{error.exec_count}]"
-        )
+        where = f"notebook {self.number} failed in cell {error.cell_index + 1}, In [{error.exec_count}]"
         return "\n".join([f"{where}: {error.ename}: {error.evalue}", *("    " + line for line in trace)])
 
     def _manifest(self, notebook, started: datetime, seconds: float, peak_memory_mib: float) -> Manifest:
@@ -228,11 +229,3 @@ def _metrics(notebook) -> dict[str, Metric]:
         metrics[name] = Metric(**content)
     return metrics
 
-
-def stop_on_terminate() -> None:
-    """Let SIGTERM end a run as Ctrl-C does, so that the kernel is stopped and ``failed.ipynb`` is kept."""
-
-    def interrupt(signum, frame):
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -1,6 +1,7 @@
-"""Readers of the detection data sets, and the cleaning of their boxes.
+"""Readers of the detection data sets, to the columns of `wbc_utils.data.tables.BOX_COLUMNS`.
 
-Coordinates are in pixels from the upper left corner of the image; ``xmax`` and ``ymax`` are exclusive borders.
+Coordinates are in pixels from the upper left corner of the image; ``xmax`` and ``ymax`` are exclusive borders. The
+readers keep every row that can be parsed; `clean` decides about boxes that make no sense.
 """
 
 from collections.abc import Mapping
@@ -11,18 +12,18 @@ import pandas as pd
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, parse
 
-from wbc_utils.data.appearance import Appearance
+from wbc_utils.data.cleaning import COORDINATES, clean, to_numbered
 from wbc_utils.data.images import find_images
-from wbc_utils.data.reading import read_csv, read_image_table, require_splits
+from wbc_utils.data.reading import audit_rows, read_csv, read_image_table, require_splits
 from wbc_utils.data.tables import BOX_COLUMNS, Audit, DataError, Dataset
 from wbc_utils.labels import CYTOLOGIA_CODES
 
-COORDINATES = ["xmin", "ymin", "xmax", "ymax"]
+__all__ = ["COORDINATES", "clean", "read_bcd", "read_cbc", "read_cytologia", "read_wbc_types", "to_numbered"]
+
 CBC_SPLITS = {"Training": "train", "Validation": "validation", "Testing": "test"}
 CBC_CLASSES = {name: name for name in ("RBC", "WBC", "Platelets")}
 BCD_CLASSES = {"rbc": "RBC", "wbc": "WBC", "RBC": "RBC", "WBC": "WBC"}
-BCD_NUMBERS = {"RBC": 1, "WBC": 2}
-"""Numbers of the classes in report 003's ``clean_anno.csv``."""
+_RAW = ["image", "class", *COORDINATES, "source_row"]
 
 
 def read_cbc(folder: Path) -> Dataset:
@@ -48,7 +49,9 @@ def read_cbc(folder: Path) -> Dataset:
                 rows += objects
         for path in annotations.values():
             audit.add(path.relative_to(folder).as_posix(), None, "annotation without image", "dropped")
-    return _assemble("cbc", folder, pd.DataFrame(rows, columns=_RAW), splits, CBC_CLASSES, audit)
+    return _assemble(
+        "cbc", folder, pd.DataFrame(rows, columns=_RAW), splits, CBC_CLASSES, audit, list(CBC_SPLITS.values())
+    )
 
 
 def read_bcd(folder: Path) -> Dataset:
@@ -65,12 +68,12 @@ def read_bcd(folder: Path) -> Dataset:
     names = ["annotations.csv", "annotations_ratio.csv"]
     path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
     table = read_csv(path, ["image", *COORDINATES, "label"]).rename(columns={"label": "class"})
-    table = _numeric(table.assign(image="images/" + table["image"]))
+    table = _numeric(table.assign(image=[f"images/{image or ''}" for image in table["image"]]))
     splits = {f"images/{image}": "all" for image in find_images(folder / "images")}
     borders = table[["xmax", "ymax"]].to_numpy()
     borders = borders[np.isfinite(borders)]
     ratios = bool(borders.size) and np.median(borders) <= 1
-    return _assemble("bcd", folder, table, _annotated(splits, table, audit), BCD_CLASSES, audit, ratios=ratios)
+    return _assemble("bcd", folder, table, _annotated(splits, table, audit), BCD_CLASSES, audit, ["all"], ratios)
 
 
 def read_cytologia(folder: Path) -> Dataset:
@@ -106,7 +109,7 @@ def read_cytologia(folder: Path) -> Dataset:
         audit.add(image, None, "image in the training table and in the test listing", "kept in test without boxes")
     table = table[~table["image"].isin(both)]
     splits = _annotated(present, table, audit)
-    return _assemble("cytologia", folder, table, splits, {code: code for code in CYTOLOGIA_CODES}, audit)
+    return _assemble("cytologia", folder, table, splits, {code: code for code in CYTOLOGIA_CODES}, audit, ["train"])
 
 
 def read_wbc_types(folder: Path) -> dict[int, list[str]]:
@@ -130,43 +133,6 @@ def read_wbc_types(folder: Path) -> dict[int, list[str]]:
         names = (category or "").split(",")
         types.setdefault(int(number), []).extend(name.strip().upper() for name in names if name.strip())
     return types
-
-
-def clean(dataset: Dataset) -> Dataset:
-    """Clip, drop and decide; every step is a row of the audit.
-
-    Boxes past the border are clipped, boxes without area dropped, a box that was annotated twice with one class
-    kept once. Where the same box has several classes, the one stays whose other boxes look most like it
-    (`wbc_utils.data.appearance.Appearance`); where that cannot be measured all of them go.
-    """
-    audit = Audit(dataset.name, list(dataset.audit.itertuples(index=False, name=None)))
-    table = _drop_empty(_clip(dataset, audit), audit)
-    repeated = table.duplicated(["image", "class", *COORDINATES])
-    _audit_rows(audit, table[repeated], "same box annotated twice with one class", "dropped, first kept")
-    table = _settle(table[~repeated], dataset.images, audit)
-    return Dataset(dataset.name, table.reset_index(drop=True), dataset.images, audit.frame())
-
-
-def to_numbered(dataset: Dataset) -> pd.DataFrame:
-    """Return the boxes as report 003's ``clean_anno.csv``: file name, coordinates, RBC = 1 and WBC = 2.
-
-    Raises
-    ------
-    DataError
-        If there are other classes.
-    """
-    unknown = sorted(set(dataset.table["class"]) - set(BCD_NUMBERS))
-    if unknown:
-        raise DataError(f"{dataset.name} has the class(es) {', '.join(unknown)}; only {BCD_NUMBERS} have numbers.")
-    numbered = dataset.table[["image", *COORDINATES]].copy()
-    numbered["image"] = [Path(image).name for image in numbered["image"]]
-    numbered["label"] = dataset.table["class"].map(BCD_NUMBERS).astype("int64")
-    return numbered
-
-
-# ------------------------------------------------------------------------------------------------- reading
-
-_RAW = ["image", "class", *COORDINATES, "source_row"]
 
 
 def _read_voc(annotation: Path | None, image: str, audit: Audit) -> list[tuple] | None:
@@ -219,13 +185,15 @@ def _assemble(
     splits: Mapping[str, str],
     classes: Mapping[str, str],
     audit: Audit,
-    *,
+    expected: list[str],
     ratios: bool = False,
 ) -> Dataset:
     images = read_image_table(folder, splits, audit)
-    expected = CBC_SPLITS.values() if name == "cbc" else ["train"] if name == "cytologia" else ["all"]
     require_splits(name, folder, images["split"], expected)
     table = _usable(table, images, splits, classes, audit)
+    if table.empty:
+        reasons = ", ".join(sorted({row[3] for row in audit.rows})) or "its table has no rows"
+        raise DataError(f"{name}: {folder} has no usable box ({reasons}). Look at its annotations.")
     by_image = images.set_index("image")
     if ratios:
         width, height = (table["image"].map(by_image[side]).to_numpy()[:, None] for side in ("width", "height"))
@@ -236,42 +204,20 @@ def _assemble(
     return Dataset(name, table[list(BOX_COLUMNS)].reset_index(drop=True), images, audit.frame())
 
 
-def _usable(table, images, splits, classes, audit) -> pd.DataFrame:
+def _usable(
+    table: pd.DataFrame, images: pd.DataFrame, splits: Mapping[str, str], classes: Mapping[str, str], audit: Audit
+) -> pd.DataFrame:
     reasons = pd.Series(None, index=table.index, dtype=object)
-    reasons[~table["class"].isin(classes)] = "unknown class"
+    unknown = ~table["class"].isin(list(classes))
+    reasons[unknown] = [f"unknown class {name or '(empty)'}" for name in table.loc[unknown, "class"]]
     reasons[~np.isfinite(table[COORDINATES]).all(axis=1)] = "coordinate is not a number"
     reasons[~table["image"].isin(images["image"])] = "box of an image that cannot be read"
-    reasons[~table["image"].isin(splits)] = "image named but absent"
+    reasons[~table["image"].isin(list(splits))] = "image named but absent"
     for reason, rows in table.groupby(reasons):
-        _audit_rows(audit, rows, str(reason), "dropped")
+        audit_rows(audit, rows, str(reason), "dropped")
     table = table[reasons.isna()].copy()
     for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
         wrong = table[low] > table[high]
-        _audit_rows(audit, table[wrong], f"{low} and {high} reversed", "repaired: swapped")
-        table.loc[wrong, [low, high]] = table.loc[wrong, [high, low]].to_numpy()
+        audit_rows(audit, table[wrong], f"{low} and {high} reversed", "repaired: swapped")
+        table[low], table[high] = table[[low, high]].min(axis=1), table[[low, high]].max(axis=1)
     return table
-
-
-def _audit_rows(audit: Audit, rows: pd.DataFrame, reason: str, decision: str) -> None:
-    for image, row in zip(rows["image"], rows["source_row"], strict=True):
-        audit.add(str(image), int(row), reason, decision)
-
-
-# ------------------------------------------------------------------------------------------------- cleaning
-
-
-def _clip(dataset: Dataset, audit: Audit) -> pd.DataFrame:
-    table, sizes = dataset.table.copy(), dataset.images.set_index("image")
-    degenerate = (table["xmax"] <= table["xmin"]) | (table["ymax"] <= table["ymin"])
-    _audit_rows(audit, table[degenerate], "box without area", "dropped")
-    table = table[~degenerate].copy()
-    clipped = table[COORDINATES].copy()
-    for axis, side in (("x", "width"), ("y", "height")):
-        columns = [f"{axis}min", f"{axis}max"]
-        clipped[columns] = clipped[columns].clip(lower=0).clip(upper=table["image"].map(sizes[side]), axis=0)
-    past = (clipped != table[COORDINATES]).any(axis=1)
-    outside = (clipped["xmax"] <= clipped["xmin"]) | (clipped["ymax"] <= clipped["ymin"])
-    _audit_rows(audit, table[past & ~outside], "box past the border", "clipped")
-    _audit_rows(audit, table[outside], "box outside the image", "dropped")
-    table[COORDINATES] = clipped
-    return table[~outside]

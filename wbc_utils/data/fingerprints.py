@@ -80,11 +80,11 @@ def fingerprint(paths: Iterable[Path | str], threads: int | None = None) -> Fing
         try:
             image = open_image(Path(files[position]))
         except ImageError as error:
-            errors[position] = str(error)
+            errors[position] = error.reason
             return np.zeros((DCT_SIDE, DCT_SIDE), np.uint8)
         digests[position] = pixel_digest(image)
         grey = Image.fromarray(image).convert("L")
-        thumbnails[position] = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
+        thumbnails[position] = _thumbnail(grey)
         return _shrink(grey)
 
     with ThreadPoolExecutor(threads or _usable_cores()) as pool:
@@ -137,6 +137,11 @@ def dihedral_hashes(image: np.ndarray) -> np.ndarray:
     return _hash_shrunk(_shrink(Image.fromarray(image).convert("L"))[None])[0]
 
 
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """Return the grey 64×64 version of an RGB image, (64, 64) uint8."""
+    return _thumbnail(Image.fromarray(image).convert("L"))
+
+
 def orient(image: np.ndarray, orientation: int) -> np.ndarray:
     """Return an image in one of the eight orientations: transposed, then upside down, then left to right.
 
@@ -156,6 +161,10 @@ def orient(image: np.ndarray, orientation: int) -> np.ndarray:
 
 def _shrink(grey: Image.Image) -> np.ndarray:
     return np.asarray(grey.resize((DCT_SIDE, DCT_SIDE), Image.Resampling.LANCZOS))
+
+
+def _thumbnail(grey: Image.Image) -> np.ndarray:
+    return np.asarray(grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR))
 
 
 def _hash_shrunk(shrunk: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What all readers share: a CSV file with the columns it needs, the table of images, no empty split."""
+"""What all readers share: CSV files with needed columns, the table of images, no empty split, findings on rows."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,3 +72,9 @@ def require_splits(name: str, folder: Path, found: Iterable[str], expected: Iter
             f"{name}: the split(s) {', '.join(empty)} of {folder} have no usable image. Look at the folder, or fetch "
             f"the data set again into another root: wbc data fetch {name}"
         )
+
+
+def audit_rows(audit: Audit, rows: pd.DataFrame, reason: str, decision: str) -> None:
+    """Add the same finding for each row of a table with ``image`` and ``source_row``."""
+    for image, row in zip(rows["image"], rows["source_row"], strict=True):
+        audit.add(str(image), int(row), reason, decision)

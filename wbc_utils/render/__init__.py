@@ -6,6 +6,7 @@ rest. Whatever comes from data is escaped by the templates; only Markdown and ou
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,6 +131,7 @@ class _Exporter(TemplateExporter):
         environment = super()._create_environment()
         environment.autoescape = True
         environment.filters |= {
+            "breakable": _breakable,
             "duration": _duration,
             "hardware": _hardware,
             "highlight": Highlight2HTML(parent=self),
@@ -139,6 +141,11 @@ class _Exporter(TemplateExporter):
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         environment.globals |= {"script": Markup(script), "script_digest": digest}  # noqa: S704
         return environment
+
+
+def _breakable(name: str) -> Markup:
+    """Let a dotted or underscored name break at its joints."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._])", name))
 
 
 def _duration(seconds: float) -> str:

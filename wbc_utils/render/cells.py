@@ -16,6 +16,7 @@ from wbc_utils.manifest import RECORD_MIME, Manifest
 
 _NUMBER = re.compile(r"[-+−±]?\d[\d\s.,:%()\[\]–+±e/-]*")
 _ABSENT = {"", "–", "—", "nan", "NaN", "<NA>", "None"}
+_SENTENCE = 32
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 
 
@@ -112,7 +113,7 @@ def _caption(record: dict) -> dict[str, Any]:
 
 
 def _tidy_table(html: str) -> Markup:
-    """Drop pandas' own look and mark columns of numbers, which are set flush right."""
+    """Drop pandas' own look and give each column that of its content."""
     soup = BeautifulSoup(html, "html.parser")
     for tag in soup.find_all(("table", "tr")):
         tag.attrs.pop("border", None)
@@ -122,12 +123,15 @@ def _tidy_table(html: str) -> Markup:
         headers = [row.find_all("th") for row in soup.select("thead tr")]
         columns = zip(*body, *(row for row in headers if len(row) == len(body[0])), strict=True)
         for column in columns:
-            if _is_numeric([cell.get_text() for cell in column[: len(body)]]):
-                for cell in column:
-                    cell["class"] = "number"
+            look = _look([cell.get_text().strip() for cell in column[: len(body)]])
+            for cell in column if look else ():
+                cell["class"] = look
     return Markup(str(soup))  # noqa: S704
 
 
-def _is_numeric(texts: list[str]) -> bool:
-    present = [text.strip() for text in texts if text.strip() not in _ABSENT]
-    return bool(present) and all(_NUMBER.fullmatch(text) for text in present)
+def _look(texts: list[str]) -> str | None:
+    """Return the class of a column: numbers are set flush right, sentences are kept from narrowing to a word."""
+    present = [text for text in texts if text not in _ABSENT]
+    if present and all(_NUMBER.fullmatch(text) for text in present):
+        return "number"
+    return "long" if any(len(text) > _SENTENCE for text in present) else None

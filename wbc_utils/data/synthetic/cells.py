@@ -1,5 +1,6 @@
 """Draw one cell: its outline, nucleus, chromatin, cytoplasm and granules, as optical densities on a small patch."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +45,12 @@ def dots(shape: tuple[int, int], count: float, radius: float, rng: np.random.Gen
 
 def outline(angle: np.ndarray, irregularity: float, rng: np.random.Generator) -> np.ndarray:
     """Return the relative radius of an uneven round outline at each angle (radians): 1 plus harmonics 2 to 6."""
-    radius = np.ones_like(angle)
+    turns = np.linspace(-np.pi, np.pi, 2048, dtype=np.float32)
+    radius = np.ones_like(turns)
     for order in range(2, 7):
-        radius += rng.normal(0, irregularity / (order - 1) ** 0.7) * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
-    return np.clip(radius, 0.6, 1.4)
+        radius += rng.normal(0, irregularity / (order - 1) ** 0.7) * np.cos(order * turns + rng.uniform(0, 2 * np.pi))
+    nearest = np.rint((angle + np.float32(np.pi)) * np.float32(2047 / (2 * np.pi))).astype(np.intp)
+    return np.clip(radius, 0.6, 1.4)[np.clip(nearest, 0, 2047)]
 
 
 def _grid(radius: float, scale: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -76,7 +79,8 @@ def red_cell(diameter: float, scale: float, pallor: float, rim: float, rng: np.r
     radius = diameter / 2
     y, x = _grid(1.45 * radius, scale, rng)
     turn, stretch = rng.uniform(0, np.pi), rng.normal(1, 0.07)
-    along, across = (np.cos(turn) * x + np.sin(turn) * y) * stretch, (np.cos(turn) * y - np.sin(turn) * x) / stretch
+    cos, sin = math.cos(turn), math.sin(turn)
+    along, across = (cos * x + sin * y) * stretch, (cos * y - sin * x) / stretch
     r = np.hypot(along, across) / (radius * outline(np.arctan2(across, along), 0.022, rng))
     centre = pallor * rng.uniform(0.3, 1.2) / (1 + np.exp((r - rng.uniform(0.38, 0.56)) / 0.08))
     profile = 1 - np.clip(centre, 0, 0.95) + rim * np.exp(-(((r - 0.90) / 0.07) ** 2))
@@ -121,7 +125,7 @@ def _nucleus_density(cell: Morphology, depth: np.ndarray, middle, y, x, scale: f
     chromatin = 1 + cell.contrast * texture(depth.shape, max(cell.clump * scale / 2, 0.6), rng)
     chromatin += 0.15 * np.exp(-np.maximum(depth, 0) / 0.25)
     for _ in range(cell.nucleoli):
-        at_x, at_y = middle + rng.normal(0, 0.18 * cell.diameter / 2, 2)
+        at_x, at_y = middle + rng.normal(0, 0.18 * cell.diameter / 2, 2).astype(np.float32)
         chromatin -= 0.32 * np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * 0.75**2))
     return cell.density * np.clip(chromatin, 0.35, 1.6)
 
@@ -157,9 +161,9 @@ def stained_cell(cell: Morphology, scale: float, rng: np.random.Generator) -> Pa
         inner = ndimage.gaussian_filter(_depth(nodes, y, x), 0.28 * scale, truncate=3)
         inner += 0.13 * texture(depth.shape, 0.7 * scale, rng)
         inner = np.minimum(inner, depth - 0.18)
-        middle = nodes[:, :2].mean(axis=0)
+        middle = nodes[:, :2].mean(axis=0).astype(np.float32)
     else:
-        inner, middle = np.full_like(depth, -1), np.zeros(2)
+        inner, middle = np.full_like(depth, -1), np.zeros(2, np.float32)
     nucleus = np.clip(inner * scale + 0.5, 0, 1)
     plasma = _cytoplasm_density(cell, depth, middle, y, x, scale, rng) * cover * (1 - nucleus)
     stain = plasma[..., None] * _DENSITY[cell.cytoplasm]

@@ -116,7 +116,7 @@ def _place_reds(count: int, taken: list[tuple[float, float, float]], width: floa
     tries = np.stack([rng.uniform(-3, width + 3, 40 * count), rng.uniform(-3, height + 3, 40 * count)], axis=1)
     for x, y, radius in taken:
         tries = tries[np.hypot(*(tries - (x, y)).T) > radius + 0.52 * RED_DIAMETER]
-    nearest = RED_DIAMETER * np.where(rng.random(len(tries)) < 0.25, rng.uniform(0.55, 0.9, len(tries)), 0.98)
+    nearest = RED_DIAMETER * np.where(rng.random(len(tries)) < 0.4, rng.uniform(0.55, 0.9, len(tries)), 0.98)
     places = np.empty((0, 2))
     for at, least in zip(tries, nearest, strict=True):
         if len(places) == count:

@@ -52,13 +52,17 @@ class Look:
         stain = np.array(self.stain) * rng.normal(1, 0.06 * strength) * rng.normal(1, 0.05 * strength, 3)
         pallor = float(np.clip(self.pallor * rng.normal(1, 0.2 * strength), 0, 1))
         return replace(
-            self, background=tuple(background), red_cell=tuple(background * thickness), stain=tuple(stain), pallor=pallor
+            self,
+            background=tuple(background),
+            red_cell=tuple(background * thickness),
+            stain=tuple(stain),
+            pallor=pallor,
         )
 
 
 LOOKS: dict[str, Look] = {
     "pbc": Look((253, 231, 206), (198, 168, 160), pallor=0.9, blur=0.08),
-    "lymph": Look((244, 228, 210), (180, 158, 156), (0.95, 0.95, 0.95), pallor=0.75, blur=0.08, noise=2.5),
+    "lymph": Look((250, 231, 210), (184, 162, 160), (0.84, 0.95, 0.92), pallor=0.75, blur=0.08, noise=2.5),
     "cbc": Look((204, 212, 204), (178, 140, 130), (0.62, 0.60, 0.12), pallor=0.7, rim=0.45, blur=0.17, noise=1.5),
     "bcd": Look((196, 236, 218), (190, 92, 120), (0.95, 0.85, 0.75), pallor=0.35, blur=0.16, noise=2.0),
     "segwbc-white": Look((255, 252, 252), (250, 232, 226), (1.05, 1.15, 0.75), pallor=0.9, blur=0.2, noise=1.0),
@@ -79,13 +83,11 @@ def _axes(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 def _illumination(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Return the light that reaches each pixel: a slight gradient and a vignette, about 1, shape (H, W)."""
     y, x = _axes(shape)
-    slope_y, slope_x = rng.normal(0, 0.015, 2)
-    return (1 + slope_y * y + slope_x * x - rng.uniform(0.01, 0.05) * (x * x + y * y)).astype(np.float32)
+    slope_y, slope_x = rng.normal(0, 0.012, 2).astype(np.float32)
+    return 1 + slope_y * y + slope_x * x - rng.uniform(0.0, 0.035) * (x * x + y * y)
 
 
-def expose(
-    red: np.ndarray, stain: np.ndarray, look: Look, scale: float, rng: np.random.Generator
-) -> np.ndarray:
+def expose(red: np.ndarray, stain: np.ndarray, look: Look, scale: float, rng: np.random.Generator) -> np.ndarray:
     """Turn densities into a picture.
 
     Parameters

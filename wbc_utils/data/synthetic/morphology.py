@@ -67,10 +67,10 @@ INKS: dict[str, tuple[float, float, float]] = {
     "light blue": (0.72, 0.69, 0.83),
     "blue": (0.60, 0.57, 0.77),
     "purple blue": (0.66, 0.61, 0.77),
-    "deep blue": (0.38, 0.37, 0.66),
+    "deep blue": (0.43, 0.42, 0.66),
     "grey pink": (0.70, 0.61, 0.72),
     "fine pink": (0.72, 0.48, 0.62),
-    "orange": (0.80, 0.46, 0.44),
+    "orange": (0.80, 0.51, 0.55),
     "dark purple": (0.27, 0.11, 0.42),
     "azurophil": (0.42, 0.18, 0.48),
     "platelet": (0.66, 0.53, 0.76),
@@ -114,7 +114,7 @@ MORPHOLOGIES: dict[str, Morphology] = {
         Morphology("ERB", 10.2, 1, 0.54, spread=0.05, offset=0.10, density=1.15, clump=0.7, contrast=0.10,
                    cytoplasm="grey pink"),
         Morphology("PLATELET", 4.0, 0, 0.0, irregularity=0.09, cytoplasm="platelet", granules="azurophil",
-                   granule_size=0.2, granule_count=1.8),
+                   granule_size=0.27, granule_count=1.0),
     )
 }  # fmt: skip
 """The typical cell of each specific code."""

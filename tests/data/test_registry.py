@@ -1,0 +1,179 @@
+"""The registry describes seven data sets, finds them under a root, and says which release it found."""
+
+import hashlib
+
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from wbc_utils.data import registry
+from wbc_utils.data.registry import READERS, Entry, Release, available, get_entry, inspect, load_registry, locate, read
+from wbc_utils.data.tables import DataError
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a data root with a one-image ``bcd``."""
+    folder = tmp_path / "root" / "bcd"
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (20, 10)).save(folder / "images" / "a.png")
+    (folder / "annotations.csv").write_text("image,xmin,ymin,xmax,ymax,label\na.png,1,2,13,4,rbc\n")
+    (folder / "README.md").write_text("belongs to no pattern")
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def registered(root, monkeypatch):
+    """Register the fixture's own content as the release of ``bcd``."""
+    names = ["annotations.csv", "images/a.png"]
+    lines = [f"{hashlib.sha256((root / 'bcd' / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
+    release = Release(name="mine", files=2, digest=hashlib.sha256("".join(lines).encode()).hexdigest())
+    entry = get_entry("bcd").model_copy(update={"releases": (release,)})
+    monkeypatch.setattr(registry, "load_registry", lambda: {"bcd": entry})
+
+
+def test_seven_data_sets_are_described_and_each_has_a_reader():
+    found = load_registry()
+    assert list(found) == ["cbc", "bcd", "pbc", "segwbc", "lymph", "wbcbench", "cytologia"]
+    assert set(READERS) == set(found)
+
+
+@pytest.mark.parametrize("entry", load_registry().values(), ids=load_registry())
+def test_every_entry_says_where_to_get_the_data_and_what_is_allowed(entry):
+    assert all(getattr(entry, field) for field in ("title", "what", "citation", "groups", "redistribution", "size"))
+    assert entry.homepage.startswith("https://")
+    assert "{folder}" in entry.by_hand
+    assert " " not in entry.licence
+    for release in entry.releases:
+        assert len(bytes.fromhex(release.digest)) == 32
+        assert release.files > 0
+        assert release.archive is None or release.archive.endswith(".zip")
+
+
+def test_what_cannot_be_passed_on_has_no_archive():
+    assert [name for name, entry in load_registry().items() if entry.archive] == ["cbc", "bcd", "segwbc"]
+
+
+def test_an_entry_is_frozen_and_refuses_unknown_fields():
+    entry = get_entry("cbc")
+    with pytest.raises(ValidationError):
+        entry.title = "x"
+    with pytest.raises(ValidationError, match="colour"):
+        Entry(**entry.model_dump(), colour="red")
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(root):
+    for function in (get_entry, lambda name: locate(name, root), lambda name: read(name, root)):
+        with pytest.raises(DataError, match=r"Unknown data set 'cbcc'\. Did you mean 'cbc'\?"):
+            function("cbcc")
+
+
+def test_only_what_is_there_is_available(root, tmp_path):
+    (root / "cbc").mkdir()
+    assert available(root) == ["bcd"]
+    assert available(tmp_path / "absent") == []
+
+
+def test_the_environment_names_the_root(root, monkeypatch):
+    monkeypatch.setenv("WBC_DATA", str(root))
+    assert locate("bcd") == root / "bcd"
+    assert available() == ["bcd"]
+
+
+def test_an_absent_data_set_names_folder_content_and_command(root):
+    with pytest.raises(DataError) as caught:
+        locate("cbc", root)
+    text = str(caught.value)
+    assert f"{root / 'cbc'} does not exist" in text
+    assert "holds: bcd." in text
+    assert "wbc data fetch cbc" in text
+    assert f"{root / 'cbc'}/Training/Images" in text
+
+
+def test_a_data_set_behind_an_account_is_explained_by_hand(root):
+    with pytest.raises(DataError, match=r"By hand: https://www\.kaggle\.com/.*Join the competition") as caught:
+        locate("lymph", root)
+    assert "wbc data fetch" not in str(caught.value)
+
+
+def test_an_absent_root_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"data root .*nowhere does not exist"):
+        locate("bcd", tmp_path / "nowhere")
+
+
+def test_a_folder_without_matching_files_is_named_with_the_patterns(root):
+    (root / "cbc").mkdir()
+    with pytest.raises(DataError, match=r"cbc has no file that matches Training/Images/\*\.jpg"):
+        locate("cbc", root)
+
+
+@pytest.mark.parametrize(
+    ("level", "hint"),
+    [
+        ("bcd", "The root itself is bcd: set WBC_DATA to {root}"),
+        ("cbc", "{root} holds bcd: set WBC_DATA to it"),
+        ("..", "{root} holds bcd: set WBC_DATA to it"),
+    ],
+)
+def test_a_root_one_level_off_gets_a_hint(root, level, hint):
+    (root / "cbc").mkdir()
+    with pytest.raises(DataError) as caught:
+        locate("bcd", (root / level).resolve())
+    assert hint.format(root=root) in str(caught.value)
+
+
+def test_files_one_folder_too_deep_get_a_hint(root):
+    (root / "bcd").rename(root / "archive-main")
+    (root / "bcd").mkdir()
+    (root / "archive-main").rename(root / "bcd" / "archive-main")
+    with pytest.raises(DataError, match=r"archive-main holds the files: move them up into .*bcd\."):
+        locate("bcd", root)
+
+
+def test_the_registered_content_is_complete(root, registered):
+    found = inspect("bcd", root)
+    assert (found.release, found.files, found.note) == ("complete", 2, "release mine")
+    assert found.licence == "MIT"
+    assert found.digest == load_digest()
+
+
+def load_digest():
+    return registry.load_registry()["bcd"].releases[0].digest
+
+
+@pytest.mark.parametrize("change", ["change", "remove", "add"])
+def test_any_difference_is_reported_not_refused(root, registered, change):
+    images = root / "bcd" / "images"
+    if change == "remove":
+        (images / "a.png").unlink()
+    else:
+        (images / ("b.png" if change == "add" else "a.png")).write_bytes(b"other")
+    found = inspect("bcd", root)
+    assert found.release == "differs"
+    assert found.files == {"change": 2, "remove": 1, "add": 3}[change]
+    assert found.note == f"{found.files} files here, 2 files in release mine; the contents differ"
+    assert found.digest != load_digest()
+
+
+def test_files_outside_the_patterns_do_not_count(root, registered):
+    (root / "bcd" / "notes.txt").write_text("mine")
+    assert inspect("bcd", root).release == "complete"
+
+
+def test_a_root_with_the_mark_is_synthetic_and_does_not_cite_the_original(root):
+    (root / registry.SYNTHETIC_MARK).write_text("{}")
+    found = inspect("bcd", root)
+    assert found.release == "synthetic"
+    assert "Aslan" not in found.citation
+
+
+def test_a_data_set_without_registered_release_is_unregistered(root):
+    (root / "lymph").mkdir()
+    (root / "lymph" / "clinical_annotation.csv").write_text("ID\n")
+    assert inspect("lymph", root).release == "unregistered"
+
+
+def test_reading_goes_to_the_reader_of_the_data_set(root):
+    found = read("bcd", root)
+    assert found.name == "bcd"
+    assert found.table["class"].tolist() == ["RBC"]

@@ -1,0 +1,208 @@
+"""The registry: which data sets there are, where they lie, whether they are the published ones, how they are read."""
+
+import difflib
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from wbc_utils.data import boxes, cells, patients
+from wbc_utils.data.tables import DataError, Dataset
+from wbc_utils.manifest import DataUse
+from wbc_utils.paths import data_root
+from wbc_utils.repro import digest_tree
+
+SYNTHETIC_MARK = "SYNTHETIC.json"
+"""File in a data root whose data sets were all drawn by the project itself."""
+
+READERS: dict[str, Callable[[Path], Dataset]] = {
+    "cbc": boxes.read_cbc,
+    "bcd": boxes.read_bcd,
+    "pbc": cells.read_pbc,
+    "segwbc": cells.read_segwbc,
+    "lymph": patients.read_lymph,
+    "wbcbench": cells.read_wbcbench,
+    "cytologia": boxes.read_cytologia,
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Release(_Part):
+    """A published content: number of files, digest (`wbc_utils.repro.digest_tree`) and, where sure, its archive."""
+
+    name: str
+    files: int
+    digest: str
+    archive: str | None = None
+
+
+class Entry(_Part):
+    """One data set of ``datasets.yaml``; the meaning of each field stands at the head of that file."""
+
+    name: str
+    title: str
+    what: str
+    homepage: str
+    by_hand: str
+    redistribution: str
+    size: str
+    licence: str
+    citation: str
+    groups: str
+    files: tuple[str, ...]
+    releases: tuple[Release, ...] = ()
+
+    @property
+    def archive(self) -> str | None:
+        """Address of the archive that is downloaded, None where a person has to fetch the data."""
+        return next((release.archive for release in self.releases if release.archive), None)
+
+    def find_files(self, folder: Path) -> Iterator[Path]:
+        """Yield the files of the data set under a folder."""
+        seen: set[Path] = set()
+        for pattern in self.files:
+            for path in folder.glob(pattern):
+                if path not in seen and path.is_file():
+                    seen.add(path)
+                    yield path
+
+    def is_in(self, folder: Path) -> bool:
+        """Return whether a folder holds at least one file of the data set."""
+        return next(self.find_files(folder), None) is not None
+
+    def how_to_get(self, root: Path) -> str:
+        """Return what to do to have the data set under a root."""
+        by_hand = f"{self.homepage} — {self.by_hand.format(folder=root / self.name)}"
+        return f"Run: wbc data fetch {self.name}. Or by hand: {by_hand}" if self.archive else f"By hand: {by_hand}"
+
+
+@cache
+def load_registry() -> dict[str, Entry]:
+    """Return the described data sets by name, in the order of the file."""
+    text = resources.files("wbc_utils.data").joinpath("datasets.yaml").read_text(encoding="utf-8")
+    return {name: Entry(name=name, **content) for name, content in yaml.safe_load(text).items()}
+
+
+def get_entry(name: str) -> Entry:
+    """Return the description of one data set.
+
+    Raises
+    ------
+    DataError
+        If there is no such data set; the message names the nearest.
+    """
+    registry = load_registry()
+    if name not in registry:
+        near = difflib.get_close_matches(name, registry, n=1, cutoff=0)
+        raise DataError(f"Unknown data set {name!r}. Did you mean {near[0]!r}? Known: {', '.join(registry)}.")
+    return registry[name]
+
+
+def available(root: Path | None = None) -> list[str]:
+    """Return the names of the data sets that have files under a root, in the order of the registry."""
+    root = data_root() if root is None else Path(root)
+    return [name for name, entry in load_registry().items() if entry.is_in(root / name)]
+
+
+def locate(name: str, root: Path | None = None) -> Path:
+    """Return the folder of a data set.
+
+    Parameters
+    ----------
+    name
+        Key in the registry.
+    root
+        Folder with one sub-folder a data set; `wbc_utils.paths.data_root` where None.
+
+    Raises
+    ------
+    DataError
+        If the name is unknown, or the folder is absent or has none of the data set's files. The message says what
+        was looked for, what the root holds and how to get the data.
+    """
+    entry = get_entry(name)
+    root = data_root() if root is None else Path(root)
+    folder = root / name
+    if entry.is_in(folder):
+        return folder
+    raise DataError(f"{_what_is_there(entry, root)}{_hint(entry, root)} {entry.how_to_get(root)}")
+
+
+def inspect(name: str, root: Path | None = None) -> DataUse:
+    """Say which release of a data set lies under a root, by the digest of its files.
+
+    Raises
+    ------
+    DataError
+        See `locate`.
+    """
+    entry, folder = get_entry(name), locate(name, root)
+    files = list(entry.find_files(folder))
+    digest = digest_tree(folder, files)
+    release, note = _compare(entry, folder, len(files), digest)
+    drawn = release == "synthetic"
+    return DataUse(
+        name=name,
+        title=entry.title,
+        release=release,
+        note=note,
+        files=len(files),
+        digest=digest,
+        licence="MIT" if drawn else entry.licence,
+        citation="Drawn by wbc_utils.data.synthetic." if drawn else entry.citation,
+    )
+
+
+def read(name: str, root: Path | None = None) -> Dataset:
+    """Read a data set into tidy tables.
+
+    Raises
+    ------
+    DataError
+        See `locate` and the reader of the data set.
+    """
+    return READERS[get_entry(name).name](locate(name, root))
+
+
+def _compare(entry: Entry, folder: Path, files: int, digest: str) -> tuple[str, str]:
+    if (folder.parent / SYNTHETIC_MARK).is_file():
+        return "synthetic", "drawn by the project in the format of the data set; no published data"
+    if not entry.releases:
+        return "unregistered", f"{files} files; no digest of a published release is registered"
+    for release in entry.releases:
+        if release.digest == digest:
+            return "complete", f"release {release.name}"
+    known = "; ".join(f"{release.files} files in release {release.name}" for release in entry.releases)
+    return "differs", f"{files} files here, {known}; the contents differ"
+
+
+def _what_is_there(entry: Entry, root: Path) -> str:
+    folder = root / entry.name
+    if folder.is_dir():
+        return f"{folder} has no file that matches {', '.join(entry.files)}."
+    if not root.is_dir():
+        return f"The data root {root} does not exist, so there is no {entry.name} in it."
+    names = sorted(path.name for path in root.iterdir())
+    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"{folder} does not exist. The data root {root} holds: {shown or 'nothing'}."
+
+
+def _hint(entry: Entry, root: Path) -> str:
+    """Look one level up and down for the data set; patterns that match anywhere say nothing about a level."""
+    telling = entry.model_copy(update={"files": tuple(p for p in entry.files if not p.startswith("**"))})
+    if root.is_dir() and telling.is_in(root):
+        return f" The root itself is {entry.name}: set WBC_DATA to {root.parent} and name the folder {entry.name}."
+    if telling.is_in(root.parent / entry.name):
+        return f" {root.parent} holds {entry.name}: set WBC_DATA to it."
+    for below in sorted(path for path in root.glob("*") if path.is_dir()):
+        if telling.is_in(below / entry.name):
+            return f" {below} holds {entry.name}: set WBC_DATA to it."
+        if below.name == entry.name and (deep := next((p for p in sorted(below.glob("*")) if telling.is_in(p)), None)):
+            return f" {deep} holds the files: move them up into {below}."
+    return ""
