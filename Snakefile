@@ -18,7 +18,7 @@ rule all:
     output:
         update(f"{REPORTS}/index.html"),
     params:
-        look=repro.package_digest("templates", "render.py", "report.py"),
+        look=repro.package_digest("templates", "render", "report.py"),
     shell:
         "wbc render --profile {PROFILE}"
 
@@ -44,6 +44,6 @@ for number, model in params.NOTEBOOKS.items():
         resources:
             runtime=int(2 * cost.minutes) + 5,
             mem_mb=int(1024 * cost.memory_gib),
-            gpus=cost.gpus,
+            gpu=cost.gpus,
         shell:
             "wbc run {params.number} --profile {PROFILE}"

@@ -1,8 +1,12 @@
-"""Fixtures: a toy project with one notebook, run by the real runner."""
+"""Fixtures: the project itself, a toy project with one notebook, a manifest, and what a notebook publishes."""
+
+from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+
+from wbc_utils.manifest import DataUse, Manifest
 
 HEAD = "# 99 · A toy\n\n**Question.** Does it run?\n\n**Answer.** {{answer}}"
 COST = {"hardware": "any", "minutes": 1, "memory_gib": 1, "expect": "a number", "command": "wbc run 99"}
@@ -38,3 +42,51 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.setenv("WBC_PROJECT", str(tmp_path))
     monkeypatch.setattr("wbc_utils.params.NOTEBOOKS", {"99": __import__("wbc_utils.params").params.Summary})
     return ToyProject(tmp_path)
+
+
+@pytest.fixture
+def project(monkeypatch):
+    """Return the project's own folder, wherever the tests were started."""
+    root = Path(__file__).resolve().parents[1]
+    monkeypatch.setenv("WBC_PROJECT", str(root))
+    return root
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Return the list of MIME bundles that are displayed, as if inside a notebook."""
+    bundles = []
+    monkeypatch.setattr("IPython.get_ipython", object)
+    monkeypatch.setattr("IPython.display.publish_display_data", bundles.append)
+    return bundles
+
+
+@pytest.fixture(scope="session")
+def make_use():
+    """Return a function that makes the description of a data set, with changes."""
+
+    def make(**changes):
+        fields = {
+            "name": "cbc", "title": "Complete Blood Count", "release": "complete", "note": "release 1", "files": 3,
+            "digest": "0" * 64, "licence": "MIT", "citation": "Alam and Islam 2019",
+        }  # fmt: skip
+        return DataUse(**{**fields, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_manifest():
+    """Return a function that makes a manifest of the toy notebook, with changes."""
+
+    def make(**changes):
+        fields = {
+            "notebook": "99", "title": "A toy", "question": "Does it run?", "answer": "It runs.", "profile": "demo",
+            "headline": None, "parameters": {"profile": "demo", "seed": 0}, "changed": {}, "metrics": {}, "checks": [],
+            "data": [], "versions": {"python": "3.11.2"}, "hardware": {"cpu": "any", "cores": 2}, "seed": 0,
+            "git_commit": "unknown", "source_digest": "0" * 64, "command": "wbc run 99 --profile demo",
+            "started": "2026-01-02T03:04:05+00:00", "seconds": 1.5, "peak_memory_mib": 80.0,
+        }  # fmt: skip
+        return Manifest(**{**fields, **changes})
+
+    return make

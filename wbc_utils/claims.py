@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from wbc_utils import paths
-from wbc_utils.manifest import DataUse, Metric, format_number
+from wbc_utils.manifest import DataUse, Manifest, Metric, format_number
 from wbc_utils.repro import digest_bytes
 
 Verdict = Literal["confirmed", "contradicted", "not comparable", "undecided"]
@@ -64,6 +64,7 @@ class Answer(BaseModel):
         """Return the answer as one row of text."""
         return {
             "claim": self.claim.id,
+            "report": self.claim.seed,
             "what": self.claim.what,
             "data": self.claim.dataset,
             "published": ("about " if self.claim.about else "") + _join(_flat(self.claim.value)),
@@ -105,7 +106,9 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
         return say("undecided", f"not measured in this profile (notebook {claim.notebook}, data set {claim.dataset})")
     if claim.incomparable:
         return say("not comparable", claim.incomparable)
-    if use is None or use.release == "synthetic":
+    if use is None:
+        return say("not comparable", f"the run does not record which copy of {claim.dataset} it read")
+    if use.release == "synthetic":
         return say("not comparable", "measured on synthetic data")
     if use.release == "differs":
         return say("not comparable", f"another copy of the data: {use.note}")
@@ -122,9 +125,18 @@ def digest(number: str) -> str:
     return digest_bytes(*(claim.model_dump_json().encode() for claim in own))
 
 
-def answers(claims: list[Claim], metrics: dict[str, Metric], data: list[DataUse]) -> list[Answer]:
-    """Compare several claims with the metrics of one notebook."""
-    return [answer(claim, metrics, data) for claim in claims]
+def answers(metrics: dict[str, Metric], data: list[DataUse], notebook: str) -> list[Answer]:
+    """Compare the claims that one notebook answers with its metrics."""
+    return [answer(claim, metrics, data) for claim in load_claims() if claim.notebook == notebook]
+
+
+def all_answers(manifests: dict[str, Manifest]) -> list[Answer]:
+    """Compare every claim with the manifest of the notebook that answers it; without one it stays undecided."""
+    compared = []
+    for claim in load_claims():
+        found = manifests.get(claim.notebook or "")
+        compared.append(answer(claim, found.metrics if found else {}, found.data if found else []))
+    return compared
 
 
 def _agrees(published: float, metric: Metric, tolerance: float) -> bool:

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import tempfile
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,8 +58,8 @@ class Metric(_Part):
 
     @model_validator(mode="after")
     def _ordered(self):
-        if self.ci is not None and not self.ci[0] <= self.ci[1]:
-            raise ValueError(f"the interval {self.ci} is not ordered [low, high]")
+        if self.ci is not None and not -math.inf < self.ci[0] <= self.ci[1] < math.inf:
+            raise ValueError(f"the interval {self.ci} is not ordered [low, high], both finite")
         return self
 
     def __str__(self) -> str:
@@ -128,11 +129,11 @@ class ManifestError(ValueError):
 
 
 def format_number(value: float) -> str:
-    """Format a number for prose: counts with thin separators, fractions with three significant digits."""
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
+    """Format a number for prose: counts with thin separators, fractions with about three significant digits."""
+    if isinstance(value, Integral):
         return f"{int(value):,}".replace(",", "\u202f")
     if abs(value) >= 100:
-        return f"{value:.0f}"
+        return f"{value:,.0f}".replace(",", "\u202f")
     if abs(value) >= 10:
         return f"{value:.1f}"
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"

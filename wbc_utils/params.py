@@ -49,13 +49,13 @@ class EdaAndDuplicates(DataParameters):
 
     datasets: list[str] = Field(
         ["cbc", "bcd", "pbc", "segwbc", "lymph", "wbcbench", "cytologia"],
-        description="data sets to look at; one that is not there is skipped and said so",
+        description="data sets to open if there",
     )
     folds: int = Field(5, description="cross-validation folds written for later notebooks", ge=2)
-    calibration_images: int = Field(
-        120, description="images augmented to calibrate the near-duplicate threshold", ge=20
+    calibration_pairs: int = Field(
+        200, description="altered copies made to calibrate the near-duplicate thresholds", ge=50
     )
-    show_images: int = Field(8, description="images in each sample grid", ge=2)
+    show_images: int = Field(4, description="fields shown of each detection data set", ge=1)
 
 
 class Summary(Parameters):

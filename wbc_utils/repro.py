@@ -187,7 +187,8 @@ def source_digest(notebook: Path) -> str:
     wanted: set[str] = set()
     for name in sorted(graph.modules):
         parent, _, leaf = name.rpartition(".")
-        if re.search(rf"\b{re.escape(name)}\b|\bfrom {re.escape(parent)} import [^\n]*\b{leaf}\b", source):
+        listed = rf"\bfrom {re.escape(parent)} import (?:\([^)]*|[^\n]*)\b{leaf}\b"
+        if re.search(rf"\b{re.escape(name)}\b|{listed}", source):
             wanted |= {name} | graph.find_upstream_modules(name)
     files: set[Path] = set()
     for name in wanted:
@@ -198,9 +199,19 @@ def source_digest(notebook: Path) -> str:
 
 
 def package_digest(*names: str) -> str:
-    """Return one digest of files of the package, and of all files in its folders, by name."""
-    package = Path(__file__).parent
-    files = [path for name in names for path in (package / name, *(package / name).rglob("*")) if path.is_file()]
+    """Return one digest of files of the package, and of all files in its folders, by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package has no such file or folder.
+    """
+    package, files = Path(__file__).parent, []
+    for name in names:
+        found = [path for path in (package / name, *(package / name).rglob("*")) if path.is_file()]
+        if not found:
+            raise FileNotFoundError(f"the package has no {name}, looked for {package / name}")
+        files += [path for path in found if "__pycache__" not in path.parts]
     return digest_tree(package, files)
 
 

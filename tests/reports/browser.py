@@ -66,7 +66,7 @@ def check_accessible(page: Page) -> None:
         if one["impact"] in {"serious", "critical"}
         for node in one["nodes"]
     ]
-    assert grave == []
+    assert grave == [], grave
 
 
 def check_code_buttons(page: Page) -> None:

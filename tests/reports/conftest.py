@@ -92,7 +92,7 @@ def notebook() -> nbformat.NotebookNode:
                 "class in y has only 1 member.\n",
                 "stderr",
             ),
-            stream("hashed 420 images \x1b[32mok\x1b[0m\n"),
+            stream("hashed 420 images \x1b[32mok\x1b[0m \x1b[38;5;28m\x1b[48;5;230mfast\x1b[0m\n"),
         ),
         markdown("## Result\n\nTwelve would be many: we found {{cbc.exact_duplicates_across_splits}}, "
             "and macro F1 is {{cbc.macro_f1}}."),

@@ -12,7 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from wbc_utils.data.calibration import Calibration, calibrate
-from wbc_utils.data.fingerprints import Fingerprints, fingerprint
+from wbc_utils.data.fingerprints import Fingerprints, dihedral_hashes, fingerprint, orient
+from wbc_utils.data.images import open_image
 from wbc_utils.data.similarity import aligned_distances, correlations, near_pairs
 
 PAIR_COLUMNS = (
@@ -125,6 +126,84 @@ def scan(
     unreadable = described.iloc[failed][["dataset", "image"]].reset_index(drop=True)
     unreadable["error"] = [prints.errors[position] for position in failed]
     return DuplicateScan(described, pairs[list(PAIR_COLUMNS)], unreadable, calibration)
+
+
+def scan_each(images: pd.DataFrame, prints: Fingerprints, rng: np.random.Generator, known: int) -> dict:
+    """Search every data set with thresholds of its own, and all of them together for what they share.
+
+    Parameters
+    ----------
+    images
+        As `scan`, with ``dataset``.
+    prints
+        Fingerprints of these images, in the same order.
+    known
+        Altered copies made for each calibration.
+
+    Returns
+    -------
+    dict
+        Data set → `DuplicateScan`; the key ``""`` holds the search over all images.
+    """
+    found = {}
+    for name in ["", *dict.fromkeys(images["dataset"])]:
+        own = np.flatnonzero(images["dataset"] == name) if name else np.arange(len(images))
+        part, part_prints = images.iloc[own].reset_index(drop=True), prints.take(own)
+        found[name] = scan(part, rng, part_prints, calibrate(part["path"], part_prints, rng, known))
+    return found
+
+
+def across_datasets(together: DuplicateScan) -> pd.DataFrame:
+    """Return the duplicates whose images belong to different data sets, one row a pair."""
+    found = together.frame()
+    return found[found["dataset_a"] != found["dataset_b"]].reset_index(drop=True)
+
+
+def summarise(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Count duplicate pairs by kind, data sets and splits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``kind``, ``data sets``, ``splits``, ``pairs``, ``under different labels``; empty if there are no pairs.
+    """
+    both = pairs[["label_a", "label_b"]].notna().all(axis=1)
+    described = pd.DataFrame(
+        {
+            "kind": pairs["kind"],
+            "data sets": _both_ends(pairs["dataset_a"], pairs["dataset_b"]),
+            "splits": _both_ends(pairs["split_a"], pairs["split_b"]),
+            "different": both & (pairs["label_a"] != pairs["label_b"]),
+        }
+    )
+    counted = described.groupby(["kind", "data sets", "splits"], sort=True)["different"].agg(["size", "sum"])
+    return counted.reset_index().rename(columns={"size": "pairs", "sum": "under different labels"})
+
+
+def pictures(pairs: pd.DataFrame, images: pd.DataFrame) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[str]]:
+    """Open both images of some pairs, the first turned onto the second.
+
+    Parameters
+    ----------
+    pairs
+        Rows of `DuplicateScan.frame`.
+    images
+        Table with ``dataset``, ``image`` and ``path``.
+    """
+    paths = images.set_index(["dataset", "image"])["path"]
+    opened, titles = [], []
+    for pair in pairs.itertuples(index=False):
+        first, second = (
+            open_image(paths[end]) for end in ((pair.dataset_a, pair.image_a), (pair.dataset_b, pair.image_b))
+        )
+        turn = aligned_distances(dihedral_hashes(first)[None], dihedral_hashes(second)[None])[1][0]
+        opened.append((orient(first, int(turn)), second))
+        titles.append(f"{pair.dataset_a}, r = {pair.correlation:.2f}")
+    return opened, titles
+
+
+def _both_ends(first: pd.Series, second: pd.Series) -> list[str]:
+    return [a if a == b else " – ".join(sorted((a, b))) for a, b in zip(first, second, strict=True)]
 
 
 def clusters(n: int, pairs: np.ndarray) -> np.ndarray:

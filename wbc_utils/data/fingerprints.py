@@ -53,6 +53,12 @@ class Fingerprints:
     def __len__(self) -> int:
         return len(self.digests)
 
+    def take(self, positions: np.ndarray) -> "Fingerprints":
+        """Return the fingerprints at some positions, in that order."""
+        digests = tuple(self.digests[position] for position in positions)
+        errors = {new: self.errors[old] for new, old in enumerate(positions) if old in self.errors}
+        return Fingerprints(digests, self.hashes[positions], self.thumbnails[positions], errors)
+
     @property
     def readable(self) -> np.ndarray:
         """Which images could be read, (n,) bool."""

@@ -1,8 +1,10 @@
 """Emit figures and tables as records, so that the page can number, caption and describe them."""
 
 import base64
+import html
 import io
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -61,20 +63,29 @@ def show(fig: Figure, *, caption: str, alt: str) -> None:
     plt.close(fig)
 
 
+class Link(NamedTuple):
+    """A cell of a table that leads to another page."""
+
+    text: str
+    href: str
+
+
 def table(frame: pd.DataFrame, *, caption: str, n: int | None = None) -> None:
-    """Emit a table without its index; numbers are formatted as in prose, everything else is escaped.
+    """Emit a table without its index; numbers are formatted as in prose, everything is escaped.
 
     Parameters
     ----------
     n
         Number of units the table speaks of; the number of rows if left out.
     """
-    text = frame.map(_cell)
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
+    rows = ["".join(_html_cell(value) for value in row) for row in frame.itertuples(index=False, name=None)]
+    body = "".join(f"<tr>{row}</tr>\n" for row in rows)
     publish(
         "table",
         {"caption": caption, "n": len(frame) if n is None else int(n)},
-        text_plain=f"{caption}\n{text.to_string(index=False)}",
-        text_html=text.to_html(index=False, escape=True, border=0),
+        text_plain=f"{caption}\n{frame.map(_text).to_string(index=False)}",
+        text_html=f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>",
     )
 
 
@@ -99,19 +110,27 @@ def show_sources(sources: Iterable[DataUse]) -> None:
 
 
 def show_claims(answers: Iterable[Answer]) -> None:
-    """Emit published claims beside our numbers."""
-    rows = [{**answer.row(), "verdict": VERDICT_MARKS[answer.verdict]} for answer in answers]
-    table(pd.DataFrame(rows), caption="Published claims and what this run measured.")
+    """Emit published claims beside our numbers, each with the page that measured it."""
+    rows = []
+    for answer in answers:
+        page = f"{answer.claim.notebook}.html" if answer.ours else None
+        row = {**answer.row(), "verdict": VERDICT_MARKS[answer.verdict]}
+        rows.append({**row, "page": Link(page, page) if page else None})
+    table(pd.DataFrame(rows), caption="Published claims and what was measured here.")
 
 
-def finding(what: str, number: object, consequence: str) -> dict[str, object]:
-    """Return one row of a findings table."""
-    return {"finding": what, "number": number, "what it means": consequence}
-
-
-def _cell(value: object) -> str:
+def _text(value: object) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
         return "–"
+    if isinstance(value, Link):
+        return value.text
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     return format_number(value)
+
+
+def _html_cell(value: object) -> str:
+    text = html.escape(_text(value))
+    if isinstance(value, Link):
+        text = f'<a href="{html.escape(value.href)}">{text}</a>'
+    return f"<td>{text}</td>"

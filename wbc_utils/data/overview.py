@@ -1,0 +1,155 @@
+"""Several data sets side by side: which are there, and one row an image or an object over all of them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from wbc_utils.data import boxes, registry, synthetic
+from wbc_utils.data.images import ImageError, open_image
+from wbc_utils.data.tables import DataError, Dataset
+from wbc_utils.labels import in_lineage_order
+from wbc_utils.paths import data_root, project_root
+
+NO_LICENCE = "LicenseRef-none-stated"
+"""Licence of data whose pictures no page shows."""
+
+
+def open_root(data_source: str, seed: int) -> Path:
+    """Return the folder of the data sets: the real ones, or synthetic ones drawn if they are not there yet.
+
+    Parameters
+    ----------
+    data_source
+        ``real`` (``WBC_DATA`` or the user's cache) or ``synthetic``.
+    seed
+        Of the synthetic data.
+    """
+    if data_source == "real":
+        return data_root()
+    return synthetic.ensure(project_root() / "runs" / "synthetic" / f"seed-{seed}", seed)
+
+
+def read_all(names: Iterable[str], root: Path) -> dict[str, Dataset]:
+    """Read the wanted data sets that lie under a root.
+
+    Raises
+    ------
+    wbc_utils.data.tables.DataError
+        If none of them does.
+    """
+    present = [name for name in names if registry.get_entry(name).is_in(root / name)]
+    if not present:
+        raise DataError(
+            f"none of the wanted data sets lies under {root}. Set WBC_DATA to the folder that holds them "
+            "(`wbc data list` shows what is there), or run with data_source=synthetic."
+        )
+    return {name: registry.read(name, root) for name in present}
+
+
+def clean_all(raw: dict[str, Dataset]) -> dict[str, Dataset]:
+    """Clean the boxes of data sets that have boxes; the others are returned as they are."""
+    return {name: boxes.clean(dataset) if has_boxes(dataset) else dataset for name, dataset in raw.items()}
+
+
+def has_boxes(dataset: Dataset) -> bool:
+    """Return whether a data set is one of detection."""
+    return "xmin" in dataset.table
+
+
+def image_table(datasets: dict[str, Dataset]) -> pd.DataFrame:
+    """Return one row an image: ``dataset``, ``image``, ``path``, ``split``, ``label``, ``group``.
+
+    The label is the finest class of a cell image, the diagnosis of a patient's image, and missing for a field with
+    boxes; the group is the patient where one is known.
+    """
+    parts = []
+    for name, dataset in datasets.items():
+        part = dataset.images[["image", "path", "split"]].assign(dataset=name, label=None, group=None)
+        if "fine_label" in dataset.table:
+            part["label"] = part["image"].map(dataset.table.set_index("path")["fine_label"])
+        elif "paths" in dataset.table:
+            bags = dataset.table.explode("paths").set_index("paths")
+            part["label"] = part["image"].map(bags["label"].astype("string"))
+            part["group"] = part["image"].map(bags["id"])
+        parts.append(part)
+    table = pd.concat(parts, ignore_index=True)
+    return table[["dataset", "image", "path", "split", "label", "group"]]
+
+
+def color_statistics(images: pd.DataFrame, rng: np.random.Generator, at_most: int = 150) -> pd.DataFrame:
+    """Return mean ``brightness`` and ``saturation`` (HSV, 0 … 1) of a random draw of images of each data set.
+
+    Unreadable images are left out; the audit names them.
+    """
+    rows = []
+    for name, own in images.groupby("dataset", sort=False):
+        chosen = own.iloc[np.sort(rng.permutation(len(own))[:at_most])]
+        for image, path in zip(chosen["image"], chosen["path"], strict=True):
+            try:
+                pixels = open_image(path).astype(np.float32) / 255
+            except ImageError:
+                continue
+            high, low = pixels.max(axis=2), pixels.min(axis=2)
+            saturation = np.where(high > 0, (high - low) / np.maximum(high, 1e-6), 0)
+            rows.append((name, image, float(high.mean()), float(saturation.mean())))
+    return pd.DataFrame(rows, columns=["dataset", "image", "brightness", "saturation"])
+
+
+def class_counts(datasets: dict[str, Dataset]) -> pd.DataFrame:
+    """Return one row a data set, split and class: ``objects``."""
+    parts = []
+    for name, dataset in datasets.items():
+        column = "class" if has_boxes(dataset) else "fine_label" if "fine_label" in dataset.table else "label"
+        labels = dataset.table[column].astype("string").fillna("unlabelled")
+        counted = labels.groupby([dataset.table["split"], labels]).size()
+        counted.index.names = ["split", "class"]
+        parts.append(counted.rename("objects").reset_index().assign(dataset=name))
+    return pd.concat(parts, ignore_index=True)[["dataset", "split", "class", "objects"]]
+
+
+def imbalance(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a data set: classes, largest and smallest class with their objects, and their ratio."""
+    rows = []
+    for name, own in counts[counts["class"] != "unlabelled"].groupby("dataset", sort=False):
+        total = own.groupby("class")["objects"].sum().sort_values()
+        rows.append(
+            {
+                "data set": name,
+                "classes": len(total),
+                "objects": int(total.sum()),
+                "largest": f"{total.index[-1]} ({total.iloc[-1]})",
+                "smallest": f"{total.index[0]} ({total.iloc[0]})",
+                "ratio": float(total.iloc[-1] / total.iloc[0]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def may_be_shown(names: Iterable[str], data_source: str) -> list[str]:
+    """Return the data sets whose pictures a page may show: all synthetic ones, else those with a stated licence."""
+    return [name for name in names if data_source == "synthetic" or registry.get_entry(name).licence != NO_LICENCE]
+
+
+def sample_fields(dataset: Dataset, number: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list]:
+    """Draw fields at random: their pictures and their boxes."""
+    readable = dataset.images[dataset.images["image"].isin(dataset.table["image"])]
+    chosen = readable.iloc[np.sort(rng.permutation(len(readable))[:number])]
+    pictures = [open_image(path) for path in chosen["path"]]
+    return pictures, [dataset.table[dataset.table["image"] == image] for image in chosen["image"]]
+
+
+def sample_cells(images: pd.DataFrame, rng: np.random.Generator) -> tuple[list[np.ndarray], list[str]]:
+    """Draw one picture a label, in lineage order: the pictures and the labels.
+
+    Parameters
+    ----------
+    images
+        Rows of `image_table` of one data set.
+    """
+    pictures, labels = [], in_lineage_order(images["label"].dropna())
+    for label in labels:
+        own = images[images["label"] == label]
+        pictures.append(open_image(own["path"].iloc[rng.integers(len(own))]))
+    return pictures, labels

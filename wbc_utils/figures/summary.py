@@ -1,0 +1,49 @@
+"""Tables of the summary notebook: verdicts by report, all metrics of a profile."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pandas as pd
+
+from wbc_utils.claims import Answer, Verdict
+from wbc_utils.figures.show import Link
+from wbc_utils.manifest import Manifest, format_number
+
+
+def verdict_counts(answers: Sequence[Answer]) -> pd.DataFrame:
+    """Return one row a report with the number of its claims under each verdict."""
+    frame = pd.DataFrame({"report": [a.claim.seed for a in answers], "verdict": [a.verdict for a in answers]})
+    counted = pd.crosstab(frame["report"], frame["verdict"]).reindex(columns=list(get_args(Verdict)), fill_value=0)
+    counted["claims"] = counted.sum(axis=1)
+    return counted.reset_index().rename_axis(columns=None)
+
+
+def metric_table(manifests: dict[str, Manifest]) -> pd.DataFrame:
+    """Return one row a recorded metric, with interval, n, split, initialisation and page."""
+    rows = []
+    for number, manifest in manifests.items():
+        for name, metric in manifest.metrics.items():
+            interval = "–".join(format_number(bound) for bound in metric.ci) if metric.ci else None
+            rows.append(
+                {
+                    "metric": name,
+                    "value": format_number(metric.value),
+                    "95 % interval": interval,
+                    "n": metric.n,
+                    "split": metric.split,
+                    "unit": metric.unit,
+                    "init": metric.init,
+                    "page": Link(f"{number}.html", f"{number}.html"),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def answer(answers: Sequence[Answer]) -> str:
+    """Return the one-sentence answer of the summary."""
+    verdicts = [one.verdict for one in answers]
+    count = {verdict: verdicts.count(verdict) for verdict in get_args(Verdict)}
+    return (
+        f"Of {len(answers)} published claims {count['confirmed']} are confirmed, {count['contradicted']} contradicted, "
+        f"{count['not comparable']} not comparable with what was measured here, and {count['undecided']} undecided."
+    )
