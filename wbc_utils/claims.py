@@ -64,14 +64,14 @@ class Answer(BaseModel):
         """Return the answer as one row of text."""
         return {
             "claim": self.claim.id,
-            "report": self.claim.seed,
             "what": self.claim.what,
-            "data": self.claim.dataset,
             "published": ("about " if self.claim.about else "") + _join(_flat(self.claim.value)),
             "ours": _join(self.ours) or "–",
-            "n": _join({key: metric.n for key, metric in self.ours.items()}) or "–",
             "verdict": self.verdict,
             "why": self.reason,
+            "n": _join({key: metric.n for key, metric in self.ours.items()}) or "–",
+            "data": self.claim.dataset,
+            "report": self.claim.seed,
         }
 
 

@@ -41,14 +41,17 @@ def run(
     from wbc_utils import run as runner
 
     overrides = params.parse_overrides(settings or [])
+    code = 0
     try:
         runner.run_notebook(number, profile, overrides, timeout, say=typer.echo)
     except KeyboardInterrupt:
+        code = 130
         typer.echo("stopped; the previous outputs are untouched", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        if profile in params.PROFILES:
-            report.write_index(profile)
+    except runner.RunError as error:
+        code = 1
+        typer.echo(f"error: {error}", err=True)
+    report.write_index(profile)
+    raise typer.Exit(code)
 
 
 @app.command()

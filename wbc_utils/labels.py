@@ -76,11 +76,18 @@ CYTOLOGIA_CODES: dict[str, str | None] = {
 """The 23 CytologIA classes and the code each maps to; None where no code of ours fits (lymphomas, lysed cells)."""
 
 
+DIAGNOSES: dict[int, str] = {0: "reactive", 1: "malignant"}
+"""Labels of the lymphocytosis challenge."""
+
+_OTHER_COLORS = {**DETECTION_COLORS, "reactive": "#117733", "malignant": "#882255"}
+
+
 def cell_color(code: str) -> str:
-    """Return the hex colour of a cell type or detection class, grey for an unknown one."""
-    if code in DETECTION_COLORS:
-        return DETECTION_COLORS[code]
-    return CELL_TYPES[code].color if code in CELL_TYPES else "#777777"
+    """Return the hex colour of a cell type, CytologIA class, detection class or diagnosis; grey for an unknown one."""
+    if code in _OTHER_COLORS:
+        return _OTHER_COLORS[code]
+    known = code if code in CELL_TYPES else CYTOLOGIA_CODES.get(code)
+    return CELL_TYPES[known].color if known else "#777777"
 
 
 def cell_name(code: str) -> str:
@@ -89,6 +96,10 @@ def cell_name(code: str) -> str:
 
 
 def in_lineage_order(codes) -> list[str]:
-    """Sort codes by lineage; unknown codes follow in alphabetical order."""
-    known = {code: position for position, code in enumerate((*LINEAGE_ORDER, *DETECTION_COLORS))}
-    return sorted(set(codes), key=lambda code: (known.get(code, len(known)), str(code)))
+    """Sort codes by lineage, CytologIA's beside their equivalents; unknown codes follow in alphabetical order."""
+    known = {code: position for position, code in enumerate((*LINEAGE_ORDER, *_OTHER_COLORS))}
+
+    def place(code: str) -> tuple[int, str]:
+        return known.get(code, known.get(CYTOLOGIA_CODES.get(code), len(known))), str(code)
+
+    return sorted(set(codes), key=place)

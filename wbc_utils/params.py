@@ -62,6 +62,7 @@ class Summary(Parameters):
     """Notebook 99."""
 
     needs = ("01",)
+    headline = "claims.confirmed"
 
 
 NOTEBOOKS: dict[str, type[Parameters]] = {"01": EdaAndDuplicates, "99": Summary}
@@ -119,10 +120,21 @@ def notebook_path(number: str) -> Path:
     return found[0]
 
 
-def parameter_file(number: str, profile: str) -> Path:
-    """Return the path of a notebook's parameter file in a profile."""
+def check_profile(profile: str) -> None:
+    """Refuse a profile that does not exist.
+
+    Raises
+    ------
+    ParameterError
+        Naming those that exist.
+    """
     if profile not in PROFILES:
         raise ParameterError(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
+
+
+def parameter_file(number: str, profile: str) -> Path:
+    """Return the path of a notebook's parameter file in a profile."""
+    check_profile(profile)
     return paths.project_root() / "params" / profile / f"{number}.yaml"
 
 

@@ -17,9 +17,20 @@ class ReportError(RuntimeError):
 
 
 def title_and_question(notebook: nbformat.NotebookNode) -> tuple[str, str]:
-    """Return the title and the question that the first cell of a notebook states."""
-    first = notebook.cells[0].source
-    return _TITLE.search(first)[2].strip(), _QUESTION.search(first)[1].strip()
+    """Return the title and the question that the first cell of a notebook states.
+
+    Raises
+    ------
+    ReportError
+        If it does not state both.
+    """
+    first = notebook.cells[0].source if notebook.cells else ""
+    title, question = _TITLE.search(first), _QUESTION.search(first)
+    if not (title and question):
+        raise ReportError(
+            f"the first cell of a notebook needs a heading '# NN · Title' and a line '**Question.** …', found {first!r}"
+        )
+    return title[2].strip(), question[1].strip()
 
 
 def page(notebook: nbformat.NotebookNode, manifest: Manifest) -> str:
@@ -50,7 +61,14 @@ def write_page(number: str, profile: str) -> Path:
 
 
 def write_index(profile: str) -> Path:
-    """Render the index of a profile from its manifests."""
+    """Render the index of a profile from its manifests.
+
+    Raises
+    ------
+    wbc_utils.params.ParameterError
+        If there is no such profile.
+    """
+    params.check_profile(profile)
     entries = []
     for number in params.NOTEBOOKS:
         title, question = title_and_question(nbformat.read(params.notebook_path(number), as_version=4))

@@ -34,13 +34,13 @@ def publish(kind: str, payload: dict[str, Any], **mimes: str) -> None:
         JSON-able content of the record.
     mimes
         Other representations, MIME type with ``/`` and ``+`` written as ``_``: ``text_plain``, ``text_html``,
-        ``image_png``, ``image_svg_xml``.
+        ``image_jpeg``, ``image_svg_xml``.
     """
     if "IPython" not in sys.modules or sys.modules["IPython"].get_ipython() is None:
         return
     from IPython.display import publish_display_data
 
-    names = {"text_plain": "text/plain", "text_html": "text/html", "image_png": "image/png",
+    names = {"text_plain": "text/plain", "text_html": "text/html", "image_jpeg": "image/jpeg",
              "image_svg_xml": "image/svg+xml"}  # fmt: skip
     data = {names[name]: content for name, content in mimes.items()}
     publish_display_data({**data, RECORD_MIME: {"kind": kind, **payload}})

@@ -228,4 +228,3 @@ def _metrics(notebook) -> dict[str, Metric]:
             raise RunError(f"the metric {name!r} is recorded twice in one notebook; names must be unique")
         metrics[name] = Metric(**content)
     return metrics
-

@@ -4,13 +4,14 @@
 #   tests/slurm/single_node.sh sinfo
 #   tests/slurm/single_node.sh snakemake --profile profiles/slurm
 #
-# Needs root and Debian's slurmctld, slurmd, slurm-client and munge; neither systemd nor cgroups. Configuration, key,
-# state and logs live in a temporary folder; only the loopback address is announced. The node offers one make-believe
-# GPU (/dev/null), so that requests for a GPU can be checked; nothing limits what a job really uses.
+# Needs Debian's slurmctld, slurmd, slurm-client and munge; no root, no systemd, no cgroups. Configuration, key, state
+# and logs live in a temporary folder; the daemons listen on the loopback address only. The node offers one make-believe
+# GPU (/dev/null), so that requests for a GPU can be checked; SLURM does not limit here what a job really uses.
 set -euo pipefail
 
 [ $# -gt 0 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2; }
 
+PATH=$PATH:/usr/sbin
 user=$(id -un)
 host=$(hostname -s)
 folder=$(mktemp -d "${TMPDIR:-/tmp}/slurm-XXXXXX")
@@ -85,7 +86,7 @@ NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory Gres=gpu:1
 PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE
 END
 
-# Snakemake's plugin takes SLURM_CONF out of the environment of its srun.
+# Snakemake's jobstep plugin drops SLURM_CONF before it calls srun, so srun has to bring it along.
 printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "$SLURM_CONF" "$(command -v srun)" > "$folder/bin/srun"
 chmod 755 "$folder/bin/srun"
 export PATH=$folder/bin:$PATH

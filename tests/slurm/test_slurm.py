@@ -1,4 +1,4 @@
-"""The Snakemake profile for SLURM, executed on a single-node SLURM."""
+"""The Snakemake profile for SLURM, executed for real: ``pytest -m slurm tests/slurm`` (some minutes)."""
 
 import os
 import re
@@ -16,18 +16,21 @@ from wbc_utils.manifest import read_manifest
 
 ROOT = Path(__file__).parents[2]
 SINGLE_NODE = Path(__file__).with_name("single_node.sh")
-PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue", "srun")
-MISSING = [program for program in PROGRAMS if shutil.which(program) is None]
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "sinfo", "squeue", "srun")
+MISSING = [name for name in PROGRAMS if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None]
 
 pytestmark = [
     pytest.mark.slurm,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a single-node SLURM needs root"),
     pytest.mark.skipif(
         bool(MISSING),
         reason=f"no {', '.join(MISSING)}; on Debian: apt-get install slurmctld slurmd slurm-client munge",
     ),
 ]
 
+FIELDS = ("JobID", "Comment", "State", "TimeLimit", "MinMemory", "cpus-per-task", "tres-per-job")
+COST = {"hardware": "any", "expect": "a number", "command": "wbc run NN", "minutes": 1, "memory_gib": 0.5}
+DOWNSTREAM = next(number for number, model in params.NOTEBOOKS.items() if model.needs)
+UPSTREAM = params.NOTEBOOKS[DOWNSTREAM].needs[0]
 RECORD_JOB = """
 import os
 from wbc_utils import repro
@@ -40,69 +43,93 @@ def environment():
     """Start a single-node SLURM, which lives until its standard input is closed; yield what leads to it."""
     command = [SINGLE_NODE, "sh", "-c", 'echo "$SLURM_CONF"; echo "$PATH"; cat']
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as cluster:
-        config, path = Path(cluster.stdout.readline().strip()), cluster.stdout.readline().strip()
-        assert config.name == "slurm.conf"
-        yield {**os.environ, "SLURM_CONF": str(config), "PATH": f"{Path(sys.executable).parent}:{path}"}
+        config, path = (cluster.stdout.readline().strip() for _ in range(2))
+        assert config, "the single-node SLURM did not start"
+        yield {**os.environ, "SLURM_CONF": config, "PATH": f"{Path(sys.executable).parent}:{path}"}
     assert cluster.returncode == 0
-    assert not config.exists()
+    assert not Path(config).exists()
 
 
 class Project:
-    """The real Snakefile, profile and cost cards around toy notebooks."""
+    """The real Snakefile and SLURM profile around toy notebooks, in a folder of its own."""
 
     def __init__(self, root, environment):
         self.root, self.environment = root, environment
         shutil.copy(ROOT / "Snakefile", root)
         shutil.copytree(ROOT / "profiles" / "slurm", root / "profiles" / "slurm")
-        shutil.copytree(ROOT / "params" / "demo", root / "params" / "demo")
-        (root / "params" / "claims.yaml").write_text("[]\n")
         (root / "notebooks").mkdir()
+        (root / "params" / "gpu").mkdir(parents=True)
+        (root / "params" / "claims.yaml").write_text("[]\n")
+        for number in params.NOTEBOOKS:
+            self.write(number, RECORD_JOB)
 
-    def write(self, number, code):
-        head = nbformat.v4.new_markdown_cell(f"# {number} · A toy\n\n**Question.** Does it run?\n\n**Answer.** {{answer}}")
+    def write(self, number, code, **cost):
+        head = f"# {number} · A toy\n\n**Question.** Does it run?\n\n**Answer.** {{answer}}"
         parameters = nbformat.v4.new_code_cell('profile: str = "demo"', metadata={"tags": ["parameters"]})
-        notebook = nbformat.v4.new_notebook(cells=[head, parameters, nbformat.v4.new_code_cell(code)])
-        nbformat.write(notebook, self.root / "notebooks" / f"{number}_toy.ipynb")
+        cells = [nbformat.v4.new_markdown_cell(head), parameters, nbformat.v4.new_code_cell(code)]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), self.root / "notebooks" / f"{number}_toy.ipynb")
+        card = yaml.safe_dump({"cost": COST | cost, "parameters": {}})
+        (self.root / "params" / "gpu" / f"{number}.yaml").write_text(card)
 
     def manifest(self, number):
-        return self.root / "reports" / "demo" / "manifests" / f"{number}.json"
+        return self.root / "reports" / "gpu" / "manifests" / f"{number}.json"
 
-    def snakemake(self, *targets):
-        """Return the exit code, the words and the SLURM jobs, by rule, of one Snakemake call."""
-        command = ["snakemake", "--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1"]
+    def outputs(self, number):
+        return [path.read_bytes() for path in (self.manifest(number), self.root / "reports" / "gpu" / f"{number}.html")]
+
+    def snakemake(self, number):
+        """Bring one notebook up to date; return the exit code, the words and the SLURM jobs by notebook."""
+        command = ["snakemake", "--profile", "profiles/slurm", "--config", "profile=gpu"]
+        command += ["--slurm-init-seconds-before-status-checks", "5"]
         done = subprocess.run(
-            [*command, *targets],
+            [*command, "--", self.manifest(number).relative_to(self.root)],
             cwd=self.root,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=600,
         )
-        submitted = re.findall(r"submitted with SLURM jobid (\d+)", done.stdout)
-        return done.returncode, done.stdout, {job["comment"]: job for job in map(self._job, submitted)}
+        jobs = [self._job(job_id) for job_id in re.findall(r"submitted with SLURM jobid (\d+)", done.stdout)]
+        return done.returncode, done.stdout, {job.pop("Comment").removeprefix("rule_notebook_"): job for job in jobs}
 
     def _job(self, job_id):
-        fields = ("JobID", "Comment", "State", "TimeLimit", "MinMemory", "cpus-per-task", "tres-per-job")
-        form = ",".join(f"{field}:|" for field in fields)
+        columns = ",".join(f"{field}:|" for field in FIELDS)
         line = subprocess.check_output(
-            ["squeue", "--noheader", "--noconvert", "--states=all", f"--jobs={job_id}", f"--Format={form}"],
+            ["squeue", "--states=all", f"--jobs={job_id}", "--noheader", "--noconvert", f"--Format={columns}"],
             env=self.environment,
             text=True,
         )
-        return dict(zip(map(str.lower, fields), line.strip().split("|"), strict=False))
+        return dict(zip(FIELDS, line.rstrip("|\n").split("|"), strict=True))
 
 
 @pytest.fixture
 def project(tmp_path, environment):
-    project = Project(tmp_path, environment)
-    for number in params.NOTEBOOKS:
-        project.write(number, RECORD_JOB)
-    return project
+    return Project(tmp_path, environment)
 
 
-def test_each_notebook_is_a_slurm_job_with_the_time_and_memory_of_its_cost_card(project):
-    code, words, jobs = project.snakemake()
-    print(words)
-    print(jobs)
+def test_each_notebook_is_a_slurm_job_with_the_time_memory_and_gpu_of_its_cost_card(project):
+    project.write(DOWNSTREAM, RECORD_JOB, minutes=2.5, memory_gib=0.75, gpus=1)
+    code, words, jobs = project.snakemake(DOWNSTREAM)
     assert code == 0, words
+    for number in (UPSTREAM, DOWNSTREAM):
+        recorded = read_manifest(project.manifest(number)).metrics["toy.slurm_job"].value
+        assert recorded == int(jobs[number].pop("JobID"))
+    common = {"State": "COMPLETED", "cpus-per-task": "2"}
+    assert jobs[UPSTREAM] == common | {"TimeLimit": "7:00", "MinMemory": "512M", "tres-per-job": "N/A"}
+    assert jobs[DOWNSTREAM] == common | {"TimeLimit": "10:00", "MinMemory": "768M", "tres-per-job": "gres:gpu:1"}
+    code, words, jobs = project.snakemake(DOWNSTREAM)
+    assert (code, jobs) == (0, {})
+    assert "Nothing to be done" in words
+
+
+def test_a_failing_notebook_makes_snakemake_fail_and_leaves_the_previous_outputs(project):
+    code, words, _ = project.snakemake(UPSTREAM)
+    assert code == 0, words
+    before = project.outputs(UPSTREAM)
+    project.write(UPSTREAM, "1 / 0")
+    code, words, jobs = project.snakemake(UPSTREAM)
+    assert (code, jobs[UPSTREAM]["State"]) == (1, "FAILED"), words
+    log = Path(re.search(r"\(log: (.+\.log)\)", words)[1])
+    assert "failed in cell 3, In [2]: ZeroDivisionError" in log.read_text()
+    assert project.outputs(UPSTREAM) == before

@@ -9,7 +9,7 @@ import pandas as pd
 from wbc_utils.data import boxes, registry, synthetic
 from wbc_utils.data.images import ImageError, open_image
 from wbc_utils.data.tables import DataError, Dataset
-from wbc_utils.labels import in_lineage_order
+from wbc_utils.labels import DIAGNOSES, in_lineage_order
 from wbc_utils.paths import data_root, project_root
 
 NO_LICENCE = "LicenseRef-none-stated"
@@ -71,7 +71,7 @@ def image_table(datasets: dict[str, Dataset]) -> pd.DataFrame:
             part["label"] = part["image"].map(dataset.table.set_index("path")["fine_label"])
         elif "paths" in dataset.table:
             bags = dataset.table.explode("paths").set_index("paths")
-            part["label"] = part["image"].map(bags["label"].astype("string"))
+            part["label"] = part["image"].map(bags["label"].map(DIAGNOSES))
             part["group"] = part["image"].map(bags["id"])
         parts.append(part)
     table = pd.concat(parts, ignore_index=True)
@@ -98,15 +98,31 @@ def color_statistics(images: pd.DataFrame, rng: np.random.Generator, at_most: in
 
 
 def class_counts(datasets: dict[str, Dataset]) -> pd.DataFrame:
-    """Return one row a data set, split and class: ``objects``."""
+    """Return one row a data set, split and class: ``objects`` (boxes, cells or patients)."""
     parts = []
     for name, dataset in datasets.items():
-        column = "class" if has_boxes(dataset) else "fine_label" if "fine_label" in dataset.table else "label"
-        labels = dataset.table[column].astype("string").fillna("unlabelled")
+        if "paths" in dataset.table:
+            labels = dataset.table["label"].map(DIAGNOSES)
+        else:
+            labels = dataset.table["class" if has_boxes(dataset) else "fine_label"]
+        labels = labels.astype("string").fillna("unlabelled")
         counted = labels.groupby([dataset.table["split"], labels]).size()
         counted.index.names = ["split", "class"]
         parts.append(counted.rename("objects").reset_index().assign(dataset=name))
     return pd.concat(parts, ignore_index=True)[["dataset", "split", "class", "objects"]]
+
+
+def by_split(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the counts of one data set with a row a split and a column a class, in lineage order."""
+    wide = counts.pivot_table(index="split", columns="class", values="objects", fill_value=0).astype(int)
+    wide = wide[in_lineage_order(wide.columns)].reset_index()
+    return wide.rename_axis(columns=None)
+
+
+def without_identifiers(frame: pd.DataFrame, column: str = "image") -> pd.DataFrame:
+    """Return a table for a page: names of patients and of their images are withheld where no licence is stated."""
+    private = frame["dataset"].map(lambda name: registry.get_entry(name).licence == NO_LICENCE)
+    return frame.assign(**{column: frame[column].mask(private, "(withheld)")})
 
 
 def imbalance(counts: pd.DataFrame) -> pd.DataFrame:

@@ -10,9 +10,10 @@ import pandas as pd
 
 from wbc_utils import checks
 from wbc_utils.data import duplicates
-from wbc_utils.data.overview import has_boxes
+from wbc_utils.data.overview import has_boxes, without_identifiers
 from wbc_utils.data.splits import group_folds, multilabel_folds, stratified_groups
 from wbc_utils.data.tables import Dataset
+from wbc_utils.labels import DIAGNOSES
 from wbc_utils.manifest import Check
 
 PUBLISHED_PRIORITY = ("test", "validation", "train")
@@ -150,9 +151,10 @@ def method_checks(
             found.append(checks.class_too_small(list(labels), list(used["cluster"]), folds, name))
         else:
             labelled = dataset.table.dropna(subset="label")
-            labels = labelled["label"].map({0: "reactive", 1: "malignant"})
+            labels = labelled["label"].map(DIAGNOSES)
             found.append(checks.class_too_small(list(labels), list(labelled["id"]), folds, name))
-        found.append(checks.broken_images(list(scan.unreadable["image"]), len(scan.images), name))
+        broken = without_identifiers(scan.unreadable)["image"]
+        found.append(checks.broken_images(list(broken), len(scan.images), name))
     return found
 
 

@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from wbc_utils.labels import cell_color, in_lineage_order
 
 MARKERS = "o^sDvP*X"
+MOST_CLASSES = 4
+"""Classes that get a panel or a mark of their own in figures of boxes."""
 
 
 def class_counts(labels: pd.Series, title: str) -> Figure:
@@ -31,6 +34,11 @@ def class_counts(labels: pd.Series, title: str) -> Figure:
     return fig
 
 
+def _few_classes(boxes: pd.DataFrame) -> pd.DataFrame:
+    """Treat all boxes as one class where there are too many classes for a panel or a mark each."""
+    return boxes if len(set(boxes["class"])) <= MOST_CLASSES else boxes.assign(**{"class": "all classes"})
+
+
 def objects_per_image(boxes: pd.DataFrame, images: pd.DataFrame, title: str) -> Figure:
     """Draw a histogram of the number of objects an image, one panel a class.
 
@@ -39,34 +47,35 @@ def objects_per_image(boxes: pd.DataFrame, images: pd.DataFrame, title: str) -> 
     boxes, images
         Tables of a `wbc_utils.data.tables.Dataset`; images without a box count as zero.
     """
-    order = in_lineage_order(boxes["class"])[:6]
-    fig, panels = plt.subplots(len(order), 1, figsize=(6.0, 0.7 + 1.15 * len(order)), squeeze=False)
+    boxes = _few_classes(boxes)
+    order = in_lineage_order(boxes["class"])
+    fig, panels = plt.subplots(len(order), 1, figsize=(6.0, 0.7 + 1.3 * len(order)), squeeze=False)
     for name, axes in zip(order, panels[:, 0], strict=True):
         count = boxes[boxes["class"] == name].groupby("image").size().reindex(images["image"], fill_value=0)
         values, times = np.unique(count, return_counts=True)
         axes.bar(values, times, color=cell_color(name), width=0.8)
-        axes.set_ylabel("images")
-        axes.text(0.99, 0.9, f"{name}: median {count.median():.0f}", transform=axes.transAxes, ha="right", va="top")
-    panels[0, 0].set_title(title)
+        axes.set(ylabel="images", title=f"{title}: {name}, median {count.median():.0f}", ylim=(0, None))
+        axes.set_xlim(values.min() - 0.9, max(values.max(), values.min() + 3) + 0.9)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     panels[-1, 0].set_xlabel("objects in the image")
     return fig
 
 
 def box_sizes(boxes: pd.DataFrame, title: str) -> Figure:
     """Draw width against height of every box, with the 95th percentile of both for each class."""
-    order = in_lineage_order(boxes["class"])[:6]
+    boxes = _few_classes(boxes)
     fig, axes = plt.subplots(figsize=(6.0, 5.0))
-    for name, marker in zip(order, MARKERS, strict=False):
+    for name, marker in zip(in_lineage_order(boxes["class"]), MARKERS, strict=False):
         own = boxes[boxes["class"] == name]
         width, height = own["xmax"] - own["xmin"], own["ymax"] - own["ymin"]
-        color = cell_color(name)
-        axes.scatter(width, height, s=10, marker=marker, color=color, alpha=0.35, linewidths=0, label=name)
         wide, high = width.quantile(0.95), height.quantile(0.95)
+        color, label = cell_color(name), f"{name}, 95 %: {wide:.0f} × {high:.0f}"
+        axes.scatter(width, height, s=10, marker=marker, color=color, alpha=0.35, linewidths=0, rasterized=True)
         axes.plot([0, wide, wide], [high, high, 0], color=color, linestyle="--", linewidth=1)
-        axes.annotate(f"{name} 95 %: {wide:.0f} × {high:.0f}", (wide, high), color=color, fontsize=10,
-                      xytext=(3, 3), textcoords="offset points")  # fmt: skip
+        axes.scatter([], [], s=30, marker=marker, color=color, label=label)
     axes.set(xlabel="width, px", ylabel="height, px", title=title, xlim=(0, None), ylim=(0, None))
-    axes.legend(loc="lower right", markerscale=2)
+    axes.legend(loc="lower right", fontsize=10)
     return fig
 
 
@@ -110,7 +119,7 @@ def color_statistics(images: pd.DataFrame, title: str) -> Figure:
     colors = plt.colormaps["tab10"].colors
     for index, (name, own) in enumerate(images.groupby("dataset", sort=True)):
         style = {"marker": MARKERS[index % len(MARKERS)], "color": colors[index], "linewidths": 0}
-        axes.scatter(own["brightness"], own["saturation"], s=8, alpha=0.3, **style)
+        axes.scatter(own["brightness"], own["saturation"], s=10, alpha=0.4, rasterized=True, **style)
         axes.scatter([], [], s=30, label=f"{name} ({len(own)})", **style)
     axes.set(xlabel="mean brightness", ylabel="mean saturation", title=title)
     axes.legend(fontsize=10)

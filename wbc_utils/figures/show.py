@@ -43,7 +43,7 @@ def use_style() -> None:
 
 
 def show(fig: Figure, *, caption: str, alt: str) -> None:
-    """Emit a figure: SVG for charts, PNG where it holds photographs; the figure is closed.
+    """Emit a figure: SVG for charts, JPEG where it holds photographs; the figure is closed.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ def show(fig: Figure, *, caption: str, alt: str) -> None:
     buffer = io.BytesIO()
     payload = {"caption": caption, "alt": alt, "width_px": round(fig.get_figwidth() * 96)}
     if any(axes.images for axes in fig.axes):
-        fig.savefig(buffer, format="png", dpi=130)
-        publish("figure", payload, text_plain=caption, image_png=base64.b64encode(buffer.getvalue()).decode())
+        fig.savefig(buffer, format="jpeg", dpi=130, pil_kwargs={"quality": 85})
+        publish("figure", payload, text_plain=caption, image_jpeg=base64.b64encode(buffer.getvalue()).decode())
     else:
-        fig.savefig(buffer, format="svg", metadata={"Date": None})
+        fig.savefig(buffer, format="svg", dpi=130, metadata={"Date": None})
         publish("figure", payload, text_plain=caption, image_svg_xml=buffer.getvalue().decode())
     plt.close(fig)
 

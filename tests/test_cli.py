@@ -1,0 +1,198 @@
+import re
+import sys
+
+import pytest
+from PIL import Image
+
+import wbc_utils
+from wbc_utils import cli, params
+
+
+@pytest.fixture
+def wbc(monkeypatch, capsys):
+    """Return a function that calls the command in this process: exit code, output and errors."""
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["wbc", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return call
+
+
+def test_the_version_is_printed(wbc):
+    assert wbc("--version") == (0, f"wbc-utils {wbc_utils.__version__}\n", "")
+
+
+def test_help_names_every_command_and_what_to_start_with(wbc):
+    code, printed, _ = wbc("--help")
+    assert code == 0
+    assert "Start with: wbc run 01" in printed
+    for name in ("run", "render", "params", "data"):
+        assert re.search(rf"^\W*{name} ", printed, re.MULTILINE)
+
+
+def test_help_names_every_data_command(wbc):
+    code, printed, _ = wbc("data", "--help")
+    assert code == 0
+    assert all(re.search(rf"^\W*{name} ", printed, re.MULTILINE) for name in ("list", "fetch", "check"))
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["run", "1"], "there is no notebook '1'; there are 01, .*99"),
+        (["run", "99", "--profile", "laptop"], "there is no profile 'laptop'; there are demo, cpu, gpu"),
+        (["run", "99", "--set", "sead=3"], "notebook 99: unknown parameter 'sead'; did you mean 'seed'. Valid: .*"),
+        (["run", "99", "--set", "seed=three"], "notebook 99: seed = 'three': input should be a valid integer"),
+        (["run", "99", "--set", "seed"], "--set 'seed' is not name=value"),
+        (["run", "99", "--set", "profile=cpu"], "the profile is chosen with --profile, not with --set"),
+        (["params", "1"], "there is no notebook '1'; there are 01, .*99"),
+        (["render", "--profile", "laptop"], "there is no profile 'laptop'; there are demo, cpu, gpu"),
+        (["data", "check", "cbs"], "Unknown data set 'cbs'. Did you mean 'cbc'. Known: cbc, .*"),
+        (["data", "fetch", "cbs"], "Unknown data set 'cbs'. Did you mean 'cbc'. Known: cbc, .*"),
+        (["data", "check", "cbc"], "The data root .*/data does not exist, so there is no cbc in it. .*"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_one(wbc, project, monkeypatch, tmp_path, words, error):
+    monkeypatch.setenv("WBC_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("wbc_utils.report.write_index", lambda profile: params.check_profile(profile))
+    code, printed, errors = wbc(*words)
+    assert (code, printed) == (1, "")
+    assert re.fullmatch(f"error: {error}\n", errors)
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["rum", "01"], ["run", "01", "--sett", "seed=1"], ["run", "01", "--timeout", "x"]]
+)
+def test_a_command_that_does_not_parse_ends_with_exit_code_two_and_no_traceback(wbc, words):
+    code, printed, errors = wbc(*words)
+    assert (code, printed) == (2, "")
+    assert "Usage: " in errors
+    assert "Traceback" not in errors
+
+
+def test_outside_the_project_the_error_says_what_to_do(wbc, monkeypatch, tmp_path):
+    monkeypatch.delenv("WBC_PROJECT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, printed, errors = wbc("params")
+    assert (code, printed) == (1, "")
+    assert errors.endswith("Change into the project's folder, or set WBC_PROJECT to it.\n")
+
+
+def test_an_error_that_is_not_ours_keeps_its_traceback(wbc, monkeypatch):
+    monkeypatch.setattr(params, "describe", lambda number: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        wbc("params", "01")
+
+
+def test_params_lists_every_parameter_with_type_default_and_meaning(wbc, project):
+    code, printed, _ = wbc("params")
+    assert code == 0
+    for number, model in params.NOTEBOOKS.items():
+        assert params.notebook_path(number).name in printed
+        for name, field in model.model_fields.items():
+            assert re.search(
+                rf"^  {name} .* {re.escape(repr(field.default))} .*{re.escape(field.description)}$", printed, re.M
+            )
+
+
+def test_params_of_one_notebook_lists_no_other(wbc, project):
+    code, printed, _ = wbc("params", "99")
+    assert code == 0
+    assert printed.splitlines()[0].startswith("99 99_")
+    assert [line.split()[0] for line in printed.splitlines()[1:]] == ["name", *params.NOTEBOOKS["99"].model_fields]
+
+
+def listed(printed):
+    """Return which data sets a listing says are here."""
+    rows = (line.split() for line in printed.splitlines()[1:])
+    return {name: state == "here" for name, state, *_ in rows}
+
+
+def test_data_list_on_an_empty_root_has_every_data_set_and_none_of_them_here(wbc, monkeypatch, tmp_path):
+    monkeypatch.setenv("WBC_DATA", str(tmp_path))
+    code, printed, _ = wbc("data", "list")
+    assert code == 0
+    assert printed.splitlines()[0] == f"data root: {tmp_path} (set WBC_DATA to change it)"
+    assert listed(printed) == dict.fromkeys(["cbc", "bcd", "pbc", "segwbc", "lymph", "wbcbench", "cytologia"], False)
+
+
+def test_data_list_names_a_data_set_that_is_here(wbc, monkeypatch, tmp_path):
+    monkeypatch.setenv("WBC_DATA", str(tmp_path))
+    (tmp_path / "bcd").mkdir()
+    (tmp_path / "bcd" / "annotations.csv").touch()
+    _, printed, _ = wbc("data", "list")
+    assert [name for name, here in listed(printed).items() if here] == ["bcd"]
+
+
+def test_data_check_says_which_release_it_found_and_counts_its_findings(wbc, monkeypatch, tmp_path):
+    monkeypatch.setenv("WBC_DATA", str(tmp_path))
+    (tmp_path / "bcd" / "images").mkdir(parents=True)
+    Image.new("RGB", (40, 20)).save(tmp_path / "bcd" / "images" / "a.png")
+    table = "image,xmin,ymin,xmax,ymax,label\na.png,1,1,5,5,rbc\nb.png,9,9,12,12,rbc\n"
+    (tmp_path / "bcd" / "annotations.csv").write_text(table)
+    code, printed, _ = wbc("data", "check", "bcd")
+    assert code == 0
+    assert re.search(
+        r"^Blood Cell Detection.*: differs – 2 files here, .*; 2 files, digest [0-9a-f]{64}$", printed, re.M
+    )
+    assert re.search(r"^1 findings\n  1 × image named but absent: dropped \(e\.g\. .*b\.png\)$", printed, re.M)
+
+
+def test_fetch_prints_where_the_data_set_is(wbc, monkeypatch, tmp_path):
+    monkeypatch.setenv("WBC_DATA", str(tmp_path))
+    monkeypatch.setattr("wbc_utils.data.fetch.fetch", lambda name, root: root / name)
+    assert wbc("data", "fetch", "cbc") == (0, f"{tmp_path / 'cbc'}\n", "")
+
+
+def test_a_run_prints_its_end_and_writes_the_index(wbc, toy):
+    toy.write("from wbc_utils import repro\nrepro.answer('It runs.')")
+    code, printed, errors = wbc("run", "99", "--set", "seed=3")
+    assert (code, errors) == (0, "")
+    assert re.search(r"^99 · done in \d+ s · .*reports/demo$", printed, re.M)
+    assert "It runs." in (toy.root / "reports" / "demo" / "index.html").read_text()
+
+
+def test_a_failed_run_is_exit_code_one_with_the_cell_and_an_index_that_says_so(wbc, toy):
+    toy.write("1 / 0")
+    code, _, errors = wbc("run", "99")
+    assert code == 1
+    assert errors.startswith("error: notebook 99 failed in cell 3, In [2]: ZeroDivisionError: division by zero\n")
+    assert '<span class="state failed">' in (toy.root / "reports" / "demo" / "index.html").read_text()
+
+
+def test_a_refused_run_leaves_the_index_alone(wbc, toy):
+    toy.write("1 + 1")
+    code, _, _ = wbc("run", "99", "--set", "sead=3")
+    assert code == 1
+    assert not (toy.root / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"), [([], "failed in cell 3"), (["--set", "sead=3"], "unknown parameter 'sead'")]
+)
+def test_an_unreadable_manifest_does_not_hide_why_a_run_failed_or_was_refused(wbc, toy, words, reason):
+    toy.write("1 / 0")
+    toy.manifest.parent.mkdir(parents=True)
+    toy.manifest.write_text("{}")
+    code, _, errors = wbc("run", "99", *words)
+    assert code == 1
+    assert reason in errors
+
+
+def test_render_makes_every_page_anew_that_has_run_and_the_index(wbc, toy, make_manifest):
+    toy.write("1 + 1")
+    index = toy.root / "reports" / "demo" / "index.html"
+    assert wbc("render") == (0, f"{index}\n", "")
+    toy.run_folder.mkdir(parents=True)
+    (toy.root / "notebooks" / "99_toy.ipynb").rename(toy.run_folder / "notebook.ipynb")
+    toy.write("1 + 1")
+    toy.manifest.parent.mkdir(parents=True)
+    toy.manifest.write_text(make_manifest().model_dump_json())
+    assert wbc("render") == (0, f"{toy.page}\n{index}\n", "")
+    assert "It runs." in toy.page.read_text()

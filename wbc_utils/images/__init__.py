@@ -1,0 +1,1 @@
+"""Measure cell images: segmentation of nucleus and cell, features, augmentation."""
