@@ -1,5 +1,9 @@
 """Fixtures: the project itself, a toy project with one notebook, a manifest, and what a notebook publishes."""
 
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -90,3 +94,37 @@ def make_manifest():
         return Manifest(**{**fields, **changes})
 
     return make
+
+
+SOURCE = Path(__file__).parents[1]
+
+
+class Demo:
+    """A copy of the project's notebooks and parameters, and a way to make its report."""
+
+    def __init__(self, root):
+        self.root = root
+        for name in ("notebooks", "params"):
+            shutil.copytree(SOURCE / name, root / name)
+        shutil.copy(SOURCE / "Snakefile", root)
+        self.reports = root / "reports" / "demo"
+
+    def make(self, *options):
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--rerun-incomplete", *options]
+        environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.root)}
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=600)
+
+    def planned(self):
+        """Return the notebooks that the next call would execute."""
+        return set(re.findall(r"^(?:localrule|rule) notebook_(\d\d):", self.make("--dry-run").stdout, re.MULTILINE))
+
+    def outputs(self):
+        return {path: path.read_bytes() for path in self.reports.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    made = Demo(tmp_path_factory.mktemp("project"))
+    result = made.make()
+    assert result.returncode == 0, result.stderr[-4000:]
+    return made

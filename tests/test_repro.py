@@ -59,8 +59,8 @@ def test_an_answer_is_published_as_plain_text(published):
 
 
 def test_every_representation_is_published_under_its_mime_type(published):
-    repro.publish("figure", {}, text_plain="t", text_html="h", image_png="p", image_svg_xml="s")
-    assert list(published[0]) == ["text/plain", "text/html", "image/png", "image/svg+xml", RECORD_MIME]
+    repro.publish("figure", {}, text_plain="t", text_html="h", image_jpeg="p", image_svg_xml="s")
+    assert list(published[0]) == ["text/plain", "text/html", "image/jpeg", "image/svg+xml", RECORD_MIME]
 
 
 def test_outside_a_notebook_nothing_is_published(published, monkeypatch):

@@ -86,7 +86,8 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
 
     A number with an interval confirms the claim if the published value lies inside it; a count or a number
     without interval confirms it within the claim's tolerance. Numbers from synthetic data, from another release of
-    the data, or about another question are shown but not compared.
+    the data, or about another question are shown but not compared; where no release is registered, a difference may
+    be one of data and is not held against the claim.
 
     Parameters
     ----------
@@ -114,6 +115,8 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
         return say("not comparable", f"another copy of the data: {use.note}")
     published = _flat(claim.value)
     misses = [key for key in wanted if not _agrees(published[key], ours[key], claim.tolerance)]
+    if misses and use.release == "unregistered":
+        return say("not comparable", "another copy of the data, perhaps: no digest of the published one is registered")
     if misses:
         return say("contradicted", claim.reason or f"published and measured differ{_where(misses, wanted)}")
     return say("confirmed", claim.reason or "published and measured agree")
@@ -157,7 +160,7 @@ def _join(values: dict[str, Any]) -> str:
     """Join values for a table cell; keys are shown where they are names."""
     parts = []
     for key, value in values.items():
-        text = str(value) if isinstance(value, (Metric, str, list)) else format_number(value)
+        text = format_number(value) if isinstance(value, int) else str(value)
         parts.append(text if key == "" or key.isdigit() else f"{key} {text}")
     return " / ".join(parts)
 

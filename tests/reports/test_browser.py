@@ -32,6 +32,13 @@ def test_page_is_quiet_offline_accessible_and_fits_every_width(browser, folder, 
     check_page(browser, folder / name)
 
 
+def test_the_pages_of_the_demo_are_as_quiet_offline_and_accessible(browser, demo):
+    pages = sorted(demo.reports.glob("*.html"))
+    assert len(pages) > 1
+    for path in pages:
+        check_page(browser, path)
+
+
 def test_theme_is_remembered_by_the_next_visit(browser, folder):
     with opened(browser, folder / "index.html") as page:
         page.locator("#theme").click()

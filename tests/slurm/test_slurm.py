@@ -131,5 +131,5 @@ def test_a_failing_notebook_makes_snakemake_fail_and_leaves_the_previous_outputs
     code, words, jobs = project.snakemake(UPSTREAM)
     assert (code, jobs[UPSTREAM]["State"]) == (1, "FAILED"), words
     log = Path(re.search(r"\(log: (.+\.log)\)", words)[1])
-    assert "failed in cell 3, In [2]: ZeroDivisionError" in log.read_text()
+    assert "failed in cell 4, In [3]: ZeroDivisionError" in log.read_text()
     assert project.outputs(UPSTREAM) == before

@@ -98,8 +98,11 @@ def patients_by_label(patients: pd.DataFrame, title: str) -> Figure:
     fig, axes = plt.subplots(figsize=(6.0, 4.4))
     for label, (name, color, marker) in groups.items():
         own = patients[patients["label"] == label]
-        for sex, face in (("F", "none"), ("M", color)):
-            part = own[own["sex"] == sex]
+        parts = {"F": (own["sex"] == "F", "none"), "M": (own["sex"] == "M", color)}
+        if own["sex"].isna().any():
+            parts["sex unknown"] = (own["sex"].isna(), "lightgrey")
+        for sex, (chosen, face) in parts.items():
+            part = own[chosen]
             axes.scatter(part["age"], part["lymphocyte_count"], s=30, marker=marker, edgecolors=color, facecolors=face,
                          alpha=0.8, label=f"{name}, {sex} ({len(part)})")  # fmt: skip
     axes.set(xlabel="age, years", ylabel="lymphocytes, 10⁹/L (log scale)", yscale="log", title=title)

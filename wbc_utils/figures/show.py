@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Iterable
+from numbers import Real
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -15,12 +16,12 @@ from wbc_utils.claims import Answer
 from wbc_utils.manifest import Check, DataUse, format_number
 from wbc_utils.repro import publish
 
-STATUS_MARKS = {"pass": "✓ pass", "warn": "! warn", "fail": "✗ fail"}
+STATUS_MARKS = {"pass": "✓\u00a0pass", "warn": "!\u00a0warn", "fail": "✗\u00a0fail"}
 VERDICT_MARKS = {
-    "confirmed": "✓ confirmed",
-    "contradicted": "✗ contradicted",
-    "not comparable": "≠ not comparable",
-    "undecided": "? undecided",
+    "confirmed": "✓\u00a0confirmed",
+    "contradicted": "✗\u00a0contradicted",
+    "not comparable": "≠\u00a0not comparable",
+    "undecided": "?\u00a0undecided",
 }
 
 
@@ -120,11 +121,11 @@ def show_claims(answers: Iterable[Answer]) -> None:
 
 
 def _text(value: object) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–"
     if isinstance(value, Link):
         return value.text
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
     return format_number(value)
 
