@@ -8,10 +8,22 @@ from wbc_utils import claims, params, paths, repro
 
 PROFILE = config.get("profile", "demo")
 REPORTS = f"reports/{PROFILE}"
+DONE = f"runs/{PROFILE}/{{}}/done"  # made by Snakemake; gone after a failure, so that the next call tries again
 
 
 rule all:
     default_target: True
+    localrule: True
+    input:
+        f"{REPORTS}/index.html",
+        [
+            pattern.format(number)
+            for number in params.NOTEBOOKS
+            for pattern in (REPORTS + "/manifests/{}.json", REPORTS + "/{}.html", DONE)
+        ],
+
+
+rule index:
     localrule: True
     input:
         [f"{REPORTS}/manifests/{number}.json" for number in params.NOTEBOOKS],
@@ -32,11 +44,12 @@ for number, model in params.NOTEBOOKS.items():
         input:
             notebook=str(params.notebook_path(number).relative_to(paths.project_root())),
             parameters=f"params/{PROFILE}/{number}.yaml",
-            upstream=[f"{REPORTS}/manifests/{other}.json" for other in model.needs],
+            upstream=[DONE.format(other) for other in model.needs],
         output:
             # update(): a failing run keeps the previous good files
             manifest=update(f"{REPORTS}/manifests/{number}.json"),
             page=update(f"{REPORTS}/{number}.html"),
+            done=touch(DONE.format(number)),
         params:
             code=repro.source_digest(params.notebook_path(number)),
             claims=claims.digest(number),

@@ -71,7 +71,7 @@ def multinomial_interval(confusion: np.ndarray, statistic: Statistic, seed: int,
     """
     confusion = np.asarray(confusion)
     cells = np.flatnonzero(confusion)
-    kinds = np.zeros((len(cells), confusion.size), dtype=int)
+    kinds = np.zeros((len(cells), confusion.size))
     kinds[np.arange(len(cells)), cells] = 1
     resampled = _resample(kinds, confusion.ravel()[cells], seed, draws).reshape(-1, *confusion.shape)
     return _interval(statistic(confusion), statistic(resampled), int(confusion.sum()))
@@ -161,7 +161,7 @@ def _group_counts(y_true, y_pred, groups, order) -> np.ndarray:
     if (number < 0).any():
         raise MetricError(f"{(number < 0).sum()} of {len(number)} groups are missing; give each item a group")
     k = len(order)
-    counts = np.zeros((number.max(initial=-1) + 1, k * k), dtype=int)
+    counts = np.zeros((number.max(initial=-1) + 1, k * k))
     np.add.at(counts, (number, codes(y_true, order) * k + codes(y_pred, order)), 1)
     return counts
 
@@ -176,7 +176,7 @@ def _resample(kinds: np.ndarray, numbers: np.ndarray, seed: int, draws: int) -> 
     total = int(numbers.sum())
     if total < 2:
         raise MetricError(f"an interval needs at least two independent groups, found {total}; report no interval")
-    return np.random.default_rng(seed).multinomial(total, numbers / total, size=draws) @ kinds
+    return np.random.default_rng(seed).multinomial(total, numbers / total, size=draws).astype(float) @ kinds
 
 
 def _interval(value: np.ndarray, drawn: np.ndarray, n: int) -> Interval:

@@ -23,9 +23,9 @@ def codes(labels: Sequence[Hashable], order: Sequence[Hashable]) -> np.ndarray:
     """
     if len(set(order)) != len(order):
         raise MetricError(f"the order of the classes {list(order)} names a class twice")
-    found = pd.Index(order).get_indexer(pd.Index(labels))
+    found = pd.Index(order).get_indexer(list(labels))
     if (found < 0).any():
-        unknown = sorted({str(labels[row]) for row in np.flatnonzero(found < 0)})
+        unknown = sorted({str(label) for label, place in zip(labels, found, strict=True) if place < 0})
         raise MetricError(f"labels {unknown} are not in the order of the classes {list(order)}; add them or drop them")
     return found
 
@@ -76,7 +76,7 @@ def macro_f1(confusion: np.ndarray) -> np.ndarray:
     """Return the mean F1 of the classes that are true or predicted at least once, (…)."""
     scores = f1(confusion)
     defined = ~np.isnan(scores)
-    return np.where(defined, scores, 0).sum(axis=-1) / np.maximum(defined.sum(axis=-1), 1)
+    return _ratio(np.where(defined, scores, 0).sum(axis=-1), defined.sum(axis=-1))
 
 
 def accuracy(confusion: np.ndarray) -> np.ndarray:

@@ -1,0 +1,103 @@
+"""Colour of a stained smear seen against its own empty slide, and thresholds on it."""
+
+import numpy as np
+from scipy import ndimage
+
+_BINS = 128
+_DARKEST = 0.01  # linear light; keeps the division by the slide's colour finite
+_CODES = np.arange(256) / 255
+_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4).astype(np.float32)
+_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+_ADAPTED = (_XYZ / _XYZ.sum(axis=1, keepdims=True)).T.astype(np.float32)  # white is 1, 1, 1
+
+
+def slide_colour(image: np.ndarray) -> np.ndarray:
+    """Return the colour of the empty slide: the median of the brightest of three Otsu classes.
+
+    Parameters
+    ----------
+    image
+        RGB, uint8 (H, W, 3).
+
+    Returns
+    -------
+    numpy.ndarray
+        RGB, uint8 (3,).
+    """
+    brightness = image.sum(axis=2, dtype=np.float32)
+    if brightness.min() == brightness.max():
+        return image[0, 0]
+    slide = image[brightness > otsu(brightness, classes=3)[1]]
+    return np.median(slide, axis=0).astype(np.uint8)
+
+
+def relative_lab(image: np.ndarray, blur: float) -> np.ndarray:
+    """Convert to CIELab with the empty slide as the reference white, smoothed in linear light.
+
+    The slide is (100, 0, 0) whatever the lamp and the camera, so that the same stain has about the same colour under
+    every microscope.
+
+    Parameters
+    ----------
+    image
+        RGB, uint8 (H, W, 3).
+    blur
+        Standard deviation of the Gaussian in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        L*, a*, b*, float32 (3, H, W). L* is above 100 where the image is brighter than the slide.
+
+    References
+    ----------
+    CIE 15:2004, equations 8.3 to 8.5; sRGB of IEC 61966-2-1.
+    """
+    light = _LINEAR[image] / np.maximum(_LINEAR[slide_colour(image)], _DARKEST)
+    light = ndimage.gaussian_filter(light, (blur, blur, 0), truncate=2.5)
+    xyz = np.ascontiguousarray((light @ _ADAPTED).transpose(2, 0, 1))
+    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + np.float32(16 / 116))
+    return np.stack([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
+
+
+def otsu(values: np.ndarray, classes: int = 2) -> tuple[float, ...]:
+    """Return the thresholds that divide values into two or three classes of least variance.
+
+    Parameters
+    ----------
+    values
+        Any shape, at least two different values.
+    classes
+        2 or 3.
+
+    Returns
+    -------
+    tuple of float
+        One threshold fewer than classes, ascending.
+
+    References
+    ----------
+    Otsu 1979, IEEE Transactions on Systems, Man, and Cybernetics 9(1), 62-66: equations 18 and 23.
+    """
+    low, high = float(values.min()), float(values.max())
+    bins = ((values.ravel() - low) * ((_BINS - 0.001) / (high - low))).astype(np.intp)
+    counts = np.bincount(bins, minlength=_BINS)
+    number = np.concatenate([[0], np.cumsum(counts)])
+    total = np.concatenate([[0.0], np.cumsum(counts * np.arange(_BINS))])
+    width = (high - low) / _BINS
+    below, above = _between(number, total), _between(number[-1] - number, total[-1] - total)
+    if classes == 2:
+        return (low + width * _middle_of_best(below + above),)
+    inner = _between(number - number[:, None], total - total[:, None])
+    first, second = np.unravel_index(np.argmax(np.triu(below[:, None] + inner + above, 1)), inner.shape)
+    return low + width * float(first), low + width * float(second)
+
+
+def _between(number: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Return what a class adds to the variance between classes, 0 where it is empty."""
+    return total * total / np.maximum(number, 1)
+
+
+def _middle_of_best(variance: np.ndarray) -> float:
+    """Return the middle of the plateau of the maximum: between two separate peaks every edge is as good."""
+    return float(np.flatnonzero(variance >= variance.max() * (1 - 1e-12)).mean())
