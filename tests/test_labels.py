@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wbc_utils import labels
-from wbc_utils.labels import CELL_TYPES, DETECTION_COLORS, LINEAGE_ORDER
+from wbc_utils.labels import CELL_TYPES, CYTOLOGIA_CODES, DETECTION_COLORS, LINEAGE_ORDER
 
-codes = st.lists(st.one_of(st.sampled_from([*LINEAGE_ORDER, *DETECTION_COLORS]), st.text(max_size=3)))
+names = [*LINEAGE_ORDER, *DETECTION_COLORS, *CYTOLOGIA_CODES]
+codes = st.lists(st.one_of(st.sampled_from(names), st.text(max_size=3)))
 
 
 def test_every_class_has_a_colour_of_its_own():
@@ -50,10 +51,10 @@ def test_every_prefix_of_pbc_is_a_code_in_lineage_order():
 
 
 def test_every_class_of_cytologia_has_a_code_or_none():
-    assert len(labels.CYTOLOGIA_CODES) == 23
-    assert set(labels.CYTOLOGIA_CODES.values()) <= {*CELL_TYPES, None}
-    assert labels.CYTOLOGIA_CODES["PNN"] == "SNE"
-    assert labels.CYTOLOGIA_CODES["LLC"] is None
+    assert len(CYTOLOGIA_CODES) == 23
+    assert set(CYTOLOGIA_CODES.values()) <= {*CELL_TYPES, None}
+    assert CYTOLOGIA_CODES["PNN"] == "SNE"
+    assert CYTOLOGIA_CODES["LLC"] is None
 
 
 def test_every_class_of_the_segmentation_data_has_a_code():
@@ -87,5 +88,13 @@ def test_ordering_keeps_every_code_once_and_does_not_depend_on_the_order_before(
 
 @given(codes=codes)
 def test_no_unknown_code_stands_before_a_known_one(codes):
-    known = [code in CELL_TYPES or code in DETECTION_COLORS for code in labels.in_lineage_order(codes)]
-    assert known == sorted(known, reverse=True)
+    known = {*CELL_TYPES, *DETECTION_COLORS, *labels.DIAGNOSES.values()}
+    known |= {code for code, ours in CYTOLOGIA_CODES.items() if ours}
+    flags = [code in known for code in labels.in_lineage_order(codes)]
+    assert flags == sorted(flags, reverse=True)
+
+
+def test_a_class_of_cytologia_stands_beside_its_equivalent_in_the_same_colour():
+    assert labels.in_lineage_order(["LY", "MY", "PNN", "SNE", "PM"]) == ["PM", "MY", "PNN", "SNE", "LY"]
+    assert labels.cell_color("PNN") == labels.cell_color("SNE")
+    assert labels.cell_color("LLC") == labels.cell_color("unheard")

@@ -230,9 +230,10 @@ def test_a_notebook_opened_as_it_is_has_its_own_values():
     assert params.from_notebook("99", namespace) == NOTEBOOKS["99"](seed=4)
 
 
-def test_an_unknown_parameter_that_papermill_injected_is_refused(shell):
+@pytest.mark.parametrize("line", ["sead = 5", "sead: int = 5"])
+def test_an_unknown_parameter_that_papermill_injected_is_refused(shell, line):
     shell.run_cell('profile: str = "demo"\nseed: int = 0', store_history=True)
-    shell.run_cell("# Parameters\nseed = 3\nsead = 5\n", store_history=True)
+    shell.run_cell(f"# Parameters\nseed = 3\n{line}\n", store_history=True)
     with pytest.raises(ParameterError, match="unknown parameter 'sead'; did you mean 'seed'"):
         params.from_notebook("99", shell.user_ns)
 

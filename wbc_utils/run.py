@@ -78,6 +78,7 @@ class _Run:
         self.checked, self.number, self.folder, self.overrides = checked, number, folder, overrides
         self.root = paths.project_root()
         self.source = params.notebook_path(number)
+        self.title, self.question = report.title_and_question(nbformat.read(self.source, as_version=4))
 
     def go(self, timeout: float | None, say: Callable[[str], None]) -> Manifest:
         for stale in self.folder.glob(".partial-*"):
@@ -146,15 +147,14 @@ class _Run:
         return "\n".join([f"{where}: {error.ename}: {error.evalue}", *("    " + line for line in trace)])
 
     def _manifest(self, notebook, started: datetime, seconds: float, peak_memory_mib: float) -> Manifest:
-        title, question = report.title_and_question(notebook)
         said = collect_records(notebook, "answer")
         words = ["wbc", "run", self.number, "--profile", self.checked.profile]
         for name, value in self.overrides.items():
             words += ["--set", f"{name}={value}"]
         return Manifest(
             notebook=self.number,
-            title=title,
-            question=question,
+            title=self.title,
+            question=self.question,
             answer=said[-1]["text"] if said else "",
             profile=self.checked.profile,
             headline=self.checked.headline,

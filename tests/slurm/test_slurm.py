@@ -82,7 +82,7 @@ class Project:
         command = ["snakemake", "--profile", "profiles/slurm", "--config", "profile=gpu"]
         command += ["--slurm-init-seconds-before-status-checks", "5"]
         done = subprocess.run(
-            [*command, "--", self.manifest(number).relative_to(self.root)],
+            [*command, "--", f"runs/gpu/{number}/done"],
             cwd=self.root,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -123,7 +123,7 @@ def test_each_notebook_is_a_slurm_job_with_the_time_memory_and_gpu_of_its_cost_c
     assert "Nothing to be done" in words
 
 
-def test_a_failing_notebook_makes_snakemake_fail_and_leaves_the_previous_outputs(project):
+def test_a_failing_notebook_fails_every_call_and_leaves_the_previous_outputs(project):
     code, words, _ = project.snakemake(UPSTREAM)
     assert code == 0, words
     before = project.outputs(UPSTREAM)
@@ -133,3 +133,5 @@ def test_a_failing_notebook_makes_snakemake_fail_and_leaves_the_previous_outputs
     log = Path(re.search(r"\(log: (.+\.log)\)", words)[1])
     assert "failed in cell 4, In [3]: ZeroDivisionError" in log.read_text()
     assert project.outputs(UPSTREAM) == before
+    code, words, jobs = project.snakemake(UPSTREAM)
+    assert (code, jobs[UPSTREAM]["State"]) == (1, "FAILED"), words

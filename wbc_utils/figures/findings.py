@@ -5,20 +5,11 @@ from collections.abc import Iterable
 import pandas as pd
 
 from wbc_utils.claims import Answer
-from wbc_utils.data.tables import Dataset
 from wbc_utils.manifest import Metric, format_number
 
 
-def data_findings(metrics: dict[str, Metric], data: dict[str, Dataset]) -> pd.DataFrame:
-    """Return what the audit of notebook 01 found and no report mentions: ``finding``, ``number``, ``what it means``.
-
-    Parameters
-    ----------
-    metrics
-        Recorded so far.
-    data
-        Cleaned data sets at hand.
-    """
+def data_findings(metrics: dict[str, Metric]) -> pd.DataFrame:
+    """Return what the audit of notebook 01 found and no report mentions: ``finding``, ``number``, ``what it means``."""
     rows = []
 
     def add(metric: str, finding: str, meaning: str) -> None:

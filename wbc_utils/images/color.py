@@ -41,7 +41,8 @@ def hsv(pixels: np.ndarray) -> np.ndarray:
         2 + (red - green) / divisor,
         np.where(green == value, (blue - red) / divisor, 4 + (green - blue) / divisor),
     )
-    hue = np.where(chroma > 0, sixths / 6 % 1, 1 - HUE_ORIGIN)
+    sixths += 6 * (sixths < 0)
+    hue = np.where(chroma > 0, sixths / 6, 1 - HUE_ORIGIN)
     return np.stack([hue, chroma / np.where(value > 0, value, 1), value / 255])
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
 from wbc_utils.images.stain import otsu, relative_lab
-from wbc_utils.images.masks import at_border, erode, fill_holes, large_parts, opened
+from wbc_utils.images.masks import at_border, dilate, erode, fill_holes, large_parts, opened
 
 SMALLEST = 32
 """Least height and width in pixels; below, an image holds too few pixels for a nucleus."""
@@ -40,7 +40,9 @@ _CHROMATIN = 45.0  # stain of the palest chromatin
 _SPLIT = 0.2  # of the stain of the nucleus: less between the two parts of a cell is texture, not cytoplasm
 _RED_GAP = 0.8  # of the purple of the nucleus: red cells are below
 _SIMILAR = 0.5
-_RED_AREA = 0.02  # of the image
+_LOBE = 0.2  # of the area of the largest: parts of nuclei that count
+_NECK = 0.4  # of the radius of a disc as large as both: narrower is a neck between two cells
+_RED_AREA = 0.005  # of the image
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +126,9 @@ def segment(image: np.ndarray) -> Segmentation:
     chromatin = opened(anything & (stain > max(otsu(stain, classes=3)[1], _CHROMATIN)), _NUCLEUS_DETAIL * size)
     if not chromatin.any():
         return Segmentation(nothing, nothing, NO_NUCLEUS)
-    hue = purple / np.maximum(darkness, 3)
-    limit = _red_limit(anything, chromatin, hue, size)
-    white = anything if limit is None else (darkness > dark / 2) & (hue > limit)
+    hue = np.stack([a, b]) / np.maximum(darkness, 3)
+    red = _red_cells(anything, chromatin, hue, size)
+    white = anything if red is None else (darkness > dark / 2) & ~red
     white = opened(white | chromatin, _CELL_DETAIL * size) | chromatin
     cell, rivalled = _central(white, chromatin)
     nucleus = _nucleus(cell, chromatin, stain, size)
@@ -142,22 +144,46 @@ def _check(image: np.ndarray) -> None:
         )
 
 
-def _red_limit(anything: np.ndarray, chromatin: np.ndarray, hue: np.ndarray, size: float) -> float | None:
-    """Return the hue below which a pixel belongs to a red cell, None where there are no red cells to learn from.
+def _red_cells(anything: np.ndarray, chromatin: np.ndarray, hue: np.ndarray, size: float) -> np.ndarray | None:
+    """Return the pixels of the hue of red cells, bool (H, W), None where there are no red cells to learn it from.
 
     Cytoplasm can be as little purple as red cells, but only red cells reach the border of an image centred on a cell.
     """
-    red = opened(anything & (hue < otsu(hue[anything])[0]), _CELL_DETAIL * size)
-    known = at_border(red)
+    purple = np.clip(hue[0] - hue[1], 0, 2)
+    known = at_border(opened(anything & (purple < otsu(purple[anything])[0]), _CELL_DETAIL * size))
     if known.mean() < _RED_AREA:
         return None
-    red_hue, white_hue = float(np.median(hue[known])), float(np.median(hue[chromatin]))
-    return (red_hue + white_hue) / 2 if red_hue < _RED_GAP * white_hue else None
+    typical, white = np.median(hue[:, known], axis=1), np.median(hue[:, chromatin], axis=1)
+    if typical[0] - typical[1] > _RED_GAP * (white[0] - white[1]):
+        return None
+    away = ((hue - typical[:, None, None]) ** 2).sum(axis=0)
+    red = away < ((white - typical) ** 2).sum() / 4
+    ring = dilate(chromatin, 2 * _CELL_DETAIL * size) & ~dilate(chromatin, _CELL_DETAIL * size)
+    return None if red[ring & anything].sum() > ring.sum() / 2 else red
+
+
+def _parted(white: np.ndarray, chromatin: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number the connected white cells, touching ones parted at their neck; return int (H, W) and how many."""
+    parts, count = ndimage.label(white)
+    lobes, _ = ndimage.label(large_parts(chromatin, _LOBE))
+    for part in range(1, count + 1):
+        whole = parts == part
+        if len(np.unique(lobes[whole & (lobes > 0)])) < 2:
+            continue
+        bodies, _ = ndimage.label(erode(whole, _NECK * (whole.sum() / np.pi) ** 0.5))
+        own = np.unique(bodies[(lobes > 0) & (bodies > 0)])
+        if len(own) < 2:
+            continue
+        nearest = ndimage.distance_transform_edt(~np.isin(bodies, own), return_distances=False, return_indices=True)
+        for body in own[1:]:
+            count += 1
+            parts[whole & (bodies[tuple(nearest)] == body)] = count
+    return parts, count
 
 
 def _central(white: np.ndarray, chromatin: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return the white cell whose chromatin weighs most in the middle, and whether another comes close."""
-    parts, count = ndimage.label(white)
+    parts, count = _parted(white, chromatin)
     vertical, horizontal = (np.exp(-(((np.arange(n) + 0.5) / n - 0.5) ** 2) / (2 * _MIDDLE**2)) for n in white.shape)
     weight = np.bincount(parts[chromatin], (vertical[:, None] * horizontal)[chromatin], minlength=count + 1)
     best = int(np.argmax(weight))

@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 EROSION_STEP = 0.75
 EROSION_LEVELS = 6
@@ -17,9 +16,7 @@ EROSION_LEVELS = 6
 HU_FLOOR = 1e-12
 """Hu moments below this size are taken for zero; see `log_hu_moments`."""
 
-_DIAMOND = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, -0.5], [0.0, 0.5]])
-_WITHIN_LEVEL = np.zeros((3, 3, 3), bool)
-_WITHIN_LEVEL[1] = True
+_NEIGHBOURS = np.ones((3, 3), bool)
 
 
 def _crofton_weights() -> np.ndarray:
@@ -146,17 +143,30 @@ def convex_area(mask: np.ndarray) -> int:
 def _hull_spans(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first and the last column of the convex hull in each row; last < first where it has none."""
     rows = np.flatnonzero(mask.any(axis=1))
-    left = mask[rows].argmax(axis=1)
-    right = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
-    ends = np.stack([np.tile(rows, 2), np.concatenate([left, right])], axis=1)
-    sides = ConvexHull((ends[:, None] + _DIAMOND).reshape(-1, 2)).equations  # row·a + column·b + c ≤ 0 inside
-    a, b, c = (sides[np.abs(sides[:, 1]) > 1e-9]).T
-    inside = np.arange(rows[0], rows[-1] + 1)
-    crossing = -(a[:, None] * inside + c[:, None]) / b[:, None]
     first, last = np.full(len(mask), mask.shape[1]), np.full(len(mask), -1)
-    first[inside] = np.ceil(crossing[b < 0].max(axis=0) - 1e-9)
-    last[inside] = np.floor(crossing[b > 0].min(axis=0) + 1e-9)
+    left, right = mask[rows].argmax(axis=1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    inside = slice(rows[0], rows[-1] + 1)
+    first[inside] = np.ceil(_envelope(rows - rows[0], left) - 1e-9)
+    last[inside] = np.floor(1e-9 - _envelope(rows - rows[0], -right))
     return first, last
+
+
+def _envelope(rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return the lower convex envelope of the left ends of rows, at every row from the first to the last.
+
+    A pixel reaches half a pixel to the left in the middle of its row, and its own column half a row above and below.
+    """
+    half_rows = np.full(2 * rows[-1] + 3, np.inf)
+    half_rows[2 * rows] = ends
+    half_rows[2 * rows + 2] = np.minimum(half_rows[2 * rows + 2], ends)
+    half_rows[2 * rows + 1] = ends - 0.5
+    at = np.flatnonzero(half_rows < np.inf)
+    while True:  # a point on or above the chord of its neighbours is no corner
+        steps, rises = np.diff(at), np.diff(half_rows[at])
+        corner = rises[:-1] * steps[1:] < rises[1:] * steps[:-1]
+        if corner.all():
+            return np.interp(np.arange(1, len(half_rows), 2), at, half_rows[at])
+        at = at[np.concatenate([[True], corner, [True]])]
 
 
 def depth(mask: np.ndarray) -> np.ndarray:
@@ -175,8 +185,11 @@ def lobes(depths: np.ndarray) -> int:
     depths
         From `depth`.
     """
-    levels = depths.max() * EROSION_STEP ** np.arange(EROSION_LEVELS + 1)
-    eroded = depths >= levels[:, None, None]
-    pieces, _ = ndimage.label(eroded[1:], structure=_WITHIN_LEVEL)
-    lasting = [len(np.unique(piece[smaller])) for piece, smaller in zip(pieces, eroded[:-1], strict=True)]
+    lasting = []
+    outlasted = depths >= depths.max()
+    for level in range(1, EROSION_LEVELS + 1):
+        eroded = depths >= depths.max() * EROSION_STEP**level
+        pieces, _ = ndimage.label(eroded, structure=_NEIGHBOURS)
+        lasting.append(np.count_nonzero(np.bincount(pieces[outlasted])))
+        outlasted = eroded
     return max(lasting)

@@ -69,16 +69,15 @@ def cooccurrence(levels: np.ndarray, mask: np.ndarray, step: int) -> np.ndarray:
     numpy.ndarray
         int64, (4, 32, 32): one symmetric matrix an angle, in the order of `ANGLES`.
     """
+    height, width = mask.shape
     size = LEVELS + 1  # the last level is the outside
-    coded = np.full((mask.shape[0] + step, mask.shape[1] + 2 * step), LEVELS, np.intp)
-    inner = coded[step:, step:-step]
-    inner[mask] = levels[mask]
-    scaled = inner * size
-    pairs = np.empty((len(ANGLES), *mask.shape), np.intp)
+    coded = np.full((height + step, width + 2 * step), LEVELS, np.int16)
+    coded[step:, step:-step] = np.where(mask, levels, LEVELS)
+    scaled = size * coded[step:, step:-step]
+    pairs = np.empty((len(ANGLES), height, width), np.int16)
     for number, (down, right) in enumerate(ANGLES.values()):
         top, left = step * (1 + down), step * (1 + right)
-        np.add(scaled, coded[top : top + mask.shape[0], left : left + mask.shape[1]], out=pairs[number])
-        pairs[number] += number * size**2
+        np.add(scaled + number * size**2, coded[top : top + height, left : left + width], out=pairs[number])
     counts = np.bincount(pairs.ravel(), minlength=len(ANGLES) * size**2).reshape(-1, size, size)
     counts = counts[:, :LEVELS, :LEVELS]
     return counts + counts.swapaxes(1, 2)

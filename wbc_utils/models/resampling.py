@@ -41,28 +41,28 @@ class SafeSMOTE(BaseEstimator):
         self.k_neighbors = k_neighbors
         self.random_state = random_state
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> "SafeSMOTE":
-        """Find the classes that are too small for SMOTE."""
-        self.fallback_ = {label: n for label, n in _members(y).items() if n <= self.k_neighbors}
-        return self
-
-    def fit_resample(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def fit_resample(self, X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
         """Return the rows and labels, (n, features) and (n,), followed by the added ones."""
-        self.fit(X, y)
-        members = _members(y)
+        members = Counter(np.asarray(y).tolist())
         largest = max(members.values())
-        between = {label: largest for label in members if label not in self.fallback_}
-        smote = SMOTE(sampling_strategy=between, k_neighbors=self.k_neighbors, random_state=self.random_state)
-        if between:
-            X, y = smote.fit_resample(X, y)
-        if self.fallback_:
-            copies = dict.fromkeys(self.fallback_, largest)
-            X, y = RandomOverSampler(sampling_strategy=copies, random_state=self.random_state).fit_resample(X, y)
-        return X, y
+        self.fallback_ = {label: n for label, n in members.items() if n <= self.k_neighbors}
+        smote = SMOTE(
+            sampling_strategy={label: largest for label in members if label not in self.fallback_},
+            k_neighbors=self.k_neighbors,
+            random_state=self.random_state,
+        )
+        copies = RandomOverSampler(
+            sampling_strategy=dict.fromkeys(self.fallback_, largest), random_state=self.random_state
+        )
+        resampled = X, y
+        for sampler in (smote, copies):
+            if sampler.sampling_strategy:
+                resampled = sampler.fit_resample(*resampled)
+        return resampled
 
 
 def source_rows(
-    X: np.ndarray, y: np.ndarray, resampled: np.ndarray, labels: np.ndarray, k_neighbors: int
+    original: np.ndarray, y: np.ndarray, resampled: np.ndarray, labels: np.ndarray, k_neighbors: int
 ) -> np.ndarray:
     """Find the two original rows that each resampled row lies between, from the rows alone.
 
@@ -71,8 +71,8 @@ def source_rows(
 
     Parameters
     ----------
-    X, y
-        Original rows, (n, features), and their classes, (n,).
+    original, y
+        Rows, (n, features), and their classes, (n,).
     resampled, labels
         Rows, (m, features), and classes, (m,), after resampling, in the space in which it was done.
     k_neighbors
@@ -81,7 +81,7 @@ def source_rows(
     Returns
     -------
     numpy.ndarray
-        Positions in X, (m, 2) int; input of check WBC005.
+        Positions in ``original``, (m, 2) int; input of check WBC005.
 
     Raises
     ------
@@ -91,12 +91,12 @@ def source_rows(
     found = np.empty((len(resampled), 2), dtype=int)
     for label in np.unique(labels):
         own, made = np.flatnonzero(y == label), np.flatnonzero(labels == label)
-        apart = cdist(X[own], X[own])
+        apart = cdist(original[own], original[own])
         near = np.argsort(apart, axis=1, kind="stable")[:, : k_neighbors + 1]
         start, end = np.repeat(np.arange(len(own)), near.shape[1]), near.ravel()
         itself = np.arange(len(own))
         start, end = np.concatenate([itself, start]), np.concatenate([itself, end])
-        away = cdist(resampled[made], X[own])
+        away = cdist(resampled[made], original[own])
         detour = away[:, start] + away[:, end] - apart[start, end]
         best = detour.argmin(axis=1)
         lost = detour[np.arange(len(made)), best] > _COLLINEAR * max(apart.max(), 1)
@@ -107,7 +107,3 @@ def source_rows(
             )
         found[made] = own[np.column_stack([start[best], end[best]])]
     return found
-
-
-def _members(y: np.ndarray) -> Counter:
-    return Counter(np.asarray(y).tolist())

@@ -1,0 +1,117 @@
+"""Scores from confusion matrices, against scikit-learn and by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn import metrics as sk
+
+from wbc_utils.metrics import MetricError
+from wbc_utils.metrics import classification as scores
+
+ORDER = ["MY", "MMY", "BNE", "SNE"]
+BY_HAND = np.array([[8, 2, 0], [1, 4, 0], [0, 0, 0]])
+
+matrices = hnp.arrays(int, (4, 4), elements=st.integers(0, 20)).filter(lambda counts: counts.sum() > 0)
+
+
+def items(counts):
+    """Return the labels and predictions that a confusion matrix counts."""
+    true, predicted = np.nonzero(counts)
+    numbers = counts[true, predicted]
+    return np.repeat(true, numbers), np.repeat(predicted, numbers)
+
+
+def test_confusion_counts_true_rows_and_predicted_columns():
+    found = scores.confusion(["MY", "MY", "SNE"], ["MY", "SNE", "SNE"], ["SNE", "MY"])
+    assert found.tolist() == [[1, 0], [1, 1]]
+
+
+def test_labels_may_be_a_series_with_any_index():
+    labels = pd.Series(["MY", "SNE"], index=[7, 3])
+    assert scores.confusion(labels, labels[::-1], ["MY", "SNE"]).tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "order", "message"),
+    [
+        (["MY"], ["PC"], ORDER, r"\['PC'\] are not in the order"),
+        (["MY"], ["MY", "MY"], ORDER, "1 true and 2 predicted labels"),
+        ([], [], ORDER, "0 true and 0 predicted labels"),
+        (["MY"], ["MY"], ["MY", "MY"], "names a class twice"),
+    ],
+)
+def test_labels_that_cannot_be_counted_are_refused(y_true, y_pred, order, message):
+    with pytest.raises(MetricError, match=message):
+        scores.confusion(y_true, y_pred, order)
+
+
+def test_scores_of_each_class_follow_their_definition():
+    assert scores.precision(BY_HAND) == pytest.approx([8 / 9, 4 / 6, np.nan], nan_ok=True)
+    assert scores.recall(BY_HAND) == pytest.approx([8 / 10, 4 / 5, np.nan], nan_ok=True)
+    assert scores.f1(BY_HAND) == pytest.approx([16 / 19, 8 / 11, np.nan], nan_ok=True)
+    assert scores.macro_f1(BY_HAND) == pytest.approx((16 / 19 + 8 / 11) / 2)
+    assert scores.accuracy(BY_HAND) == pytest.approx(12 / 15)
+
+
+def test_class_scores_are_a_table_in_the_given_order():
+    table = scores.class_scores(BY_HAND, ["MY", "MMY", "BNE"])
+    assert table["class"].tolist() == ["MY", "MMY", "BNE"]
+    assert table["n"].tolist() == [10, 5, 0]
+    assert table["F1"].tolist() == pytest.approx([16 / 19, 8 / 11, np.nan], nan_ok=True)
+
+
+@given(counts=matrices)
+def test_scores_equal_those_of_scikit_learn(counts):
+    y_true, y_pred = items(counts)
+    assert scores.confusion(y_true, y_pred, range(4)).tolist() == counts.tolist()
+    assert scores.macro_f1(counts) == pytest.approx(sk.f1_score(y_true, y_pred, average="macro"))
+    assert scores.accuracy(counts) == pytest.approx(sk.accuracy_score(y_true, y_pred))
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(y_true, y_pred, labels=range(4), zero_division=np.nan)
+    assert scores.precision(counts) == pytest.approx(precision, nan_ok=True)
+    assert scores.recall(counts) == pytest.approx(recall, nan_ok=True)
+    defined = ~np.isnan(scores.f1(counts))
+    assert scores.f1(counts)[defined] == pytest.approx(f1[defined])
+
+
+@given(stack=hnp.arrays(int, (3, 4, 4), elements=st.integers(0, 20)))
+def test_a_stack_of_matrices_gives_the_score_of_each(stack):
+    for score in (scores.precision, scores.recall, scores.f1, scores.macro_f1, scores.accuracy):
+        np.testing.assert_array_equal(score(stack), [score(counts) for counts in stack])
+
+
+def test_macro_f1_of_no_items_is_undefined():
+    assert np.isnan(scores.macro_f1(np.zeros((3, 3))))
+
+
+def test_share_of_errors_counts_a_pair_both_ways_and_ignores_absent_classes():
+    counts = np.array([[9, 3, 0, 0], [1, 9, 0, 2], [0, 0, 9, 2], [0, 0, 2, 9]])
+    pairs = [("MMY", "MY"), ("SNE", "BNE"), ("PLY", "LY")]
+    assert scores.share_of_errors_within(counts, pairs, ORDER) == pytest.approx(8 / 10)
+
+
+def test_errors_without_similarity_fall_on_classes_by_their_frequency():
+    support = np.array([10, 20, 30, 40])
+    counts = np.array(
+        [[support[other] if other != own else 0 for other in range(4)] for own in range(4)], dtype=float
+    )
+    chance = scores.share_expected_by_chance(counts, [("MY", "MMY")], ORDER)
+    by_hand = np.array([90 * 20 / (80 + 70 + 60), 80 * 90 / (90 + 70 + 60)])
+    rows = counts.sum(axis=1)
+    by_hand = (rows[0] * rows[1] / (rows.sum() - rows[0]) + rows[1] * rows[0] / (rows.sum() - rows[1])) / rows.sum()
+    assert chance == pytest.approx(by_hand)
+
+
+@given(counts=matrices)
+def test_chance_gives_all_pairs_together_all_errors(counts):
+    every = [(one, other) for place, one in enumerate(ORDER) for other in ORDER[place + 1 :]]
+    errors = counts.sum() - np.trace(counts)
+    expected = scores.share_expected_by_chance(counts, every, ORDER)
+    occurring = (counts.sum(axis=1) > 0).sum() > 1
+    if errors and occurring:
+        assert expected == pytest.approx(1)
+        assert scores.share_of_errors_within(counts, every, ORDER) == 1
+    elif not errors:
+        assert np.isnan(expected)
