@@ -8,7 +8,7 @@ def count(value):
 
 
 def test_a_count_of_zero_is_no_finding():
-    found = findings.data_findings({"bcd.near_duplicates": count(0), "pbc.near_duplicates": count(2)}, {})
+    found = findings.data_findings({"bcd.near_duplicates": count(0), "pbc.near_duplicates": count(2)})
     assert list(found["number"]) == ["2"]
 
 
@@ -19,7 +19,7 @@ def test_what_was_not_measured_is_not_said():
 
 def test_boxes_without_area_are_the_difference_of_two_counts():
     metrics = {"cbc.train_rows": count(3951), "cbc.train_rows_raw": count(3952)}
-    assert list(findings.data_findings(metrics, {})["number"]) == ["1"]
+    assert list(findings.data_findings(metrics)["number"]) == ["1"]
 
 
 def test_the_answer_counts_only_claims_that_were_compared():

@@ -42,7 +42,7 @@ _RED_GAP = 0.8  # of the purple of the nucleus: red cells are below
 _SIMILAR = 0.5
 _LOBE = 0.2  # of the area of the largest: parts of nuclei that count
 _NECK = 0.4  # of the radius of a disc as large as both: narrower is a neck between two cells
-_RED_AREA = 0.005  # of the image
+_RED_AREA = 0.01  # of the image
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ def _parted(white: np.ndarray, chromatin: np.ndarray) -> tuple[np.ndarray, int]:
         whole = parts == part
         if len(np.unique(lobes[whole & (lobes > 0)])) < 2:
             continue
-        bodies, _ = ndimage.label(erode(whole, _NECK * (whole.sum() / np.pi) ** 0.5))
+        bodies, _ = ndimage.label(erode(fill_holes(whole), _NECK * (whole.sum() / np.pi) ** 0.5))
         own = np.unique(bodies[(lobes > 0) & (bodies > 0)])
         if len(own) < 2:
             continue
@@ -194,17 +194,19 @@ def _central(white: np.ndarray, chromatin: np.ndarray) -> tuple[np.ndarray, bool
 def _nucleus(cell: np.ndarray, chromatin: np.ndarray, stain: np.ndarray, size: float) -> np.ndarray:
     """Return the nucleus of a cell, bool (H, W); the first guess where there is no cytoplasm to compare with."""
     guess = cell & chromatin
-    core = erode(cell, _CELL_CORE * (cell.sum() / np.pi) ** 0.5)
-    inside = stain[core]
-    threshold = otsu(inside)[0]
-    high, low = inside[inside > threshold].mean(), inside[inside <= threshold].mean()
-    if high - low >= _SPLIT * high:
-        guess = opened(cell & (stain > threshold), _NUCLEUS_DETAIL * size)
+    inside = stain[erode(cell, _CELL_CORE * (cell.sum() / np.pi) ** 0.5)]
+    if inside.size:
+        threshold = otsu(inside)[0]
+        high, low = inside[inside > threshold], inside[inside <= threshold]
+        if high.size and low.size and high.mean() - low.mean() >= _SPLIT * high.mean():
+            guess = opened(cell & (stain > threshold), _NUCLEUS_DETAIL * size)
     return large_parts(fill_holes(guess), 0.05)
 
 
 def _doubt(nucleus: np.ndarray, cell: np.ndarray, rivalled: bool) -> str | None:
     """Return why the masks are not to be trusted, None if they are."""
+    if not nucleus.any():
+        return NO_NUCLEUS
     height, width = cell.shape
     y, x = (np.mean(where) for where in np.nonzero(nucleus))
     if max(abs(y / height - 0.5), abs(x / width - 0.5)) > 0.3:

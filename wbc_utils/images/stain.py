@@ -25,10 +25,7 @@ def slide_colour(image: np.ndarray) -> np.ndarray:
         RGB, uint8 (3,).
     """
     brightness = image.sum(axis=2, dtype=np.float32)
-    if brightness.min() == brightness.max():
-        return image[0, 0]
-    slide = image[brightness > otsu(brightness, classes=3)[1]]
-    return np.median(slide, axis=0).astype(np.uint8)
+    return np.median(image[brightness >= otsu(brightness, classes=3)[1]], axis=0).astype(np.uint8)
 
 
 def relative_lab(image: np.ndarray, blur: float) -> np.ndarray:
@@ -66,20 +63,23 @@ def otsu(values: np.ndarray, classes: int = 2) -> tuple[float, ...]:
     Parameters
     ----------
     values
-        Any shape, at least two different values.
+        Any shape, not empty.
     classes
         2 or 3.
 
     Returns
     -------
     tuple of float
-        One threshold fewer than classes, ascending.
+        One threshold fewer than classes, ascending; values equal to a threshold belong above it. If all values are
+        equal, so are the thresholds.
 
     References
     ----------
     Otsu 1979, IEEE Transactions on Systems, Man, and Cybernetics 9(1), 62-66: equations 18 and 23.
     """
     low, high = float(values.min()), float(values.max())
+    if low == high:
+        return (low,) * (classes - 1)
     bins = ((values.ravel() - low) * ((_BINS - 0.001) / (high - low))).astype(np.intp)
     counts = np.bincount(bins, minlength=_BINS)
     number = np.concatenate([[0], np.cumsum(counts)])

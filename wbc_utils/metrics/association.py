@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from wbc_utils.metrics import MetricError
-from wbc_utils.metrics.bootstrap import percentile_bounds
+from wbc_utils.metrics.bootstrap import group_numbers, percentile_bounds
 
 DRAWS = 1000
 _AT_ONCE = 100  # resamples held in memory together
@@ -72,11 +72,14 @@ def association(
     level = pd.Series(list(attribute)).map({value: rank for rank, value in enumerate(order)}).to_numpy(dtype=float)
     feature = np.asarray(feature, dtype=float)
     if not len(feature) == len(level) == len(groups):
-        raise MetricError(
-            f"{len(feature)} values, {len(level)} attributes, {len(groups)} groups; give one each per item"
-        )
+        found = f"{len(feature)} feature values, {len(level)} attributes and {len(groups)} groups"
+        raise MetricError(f"{found}; give one of each per item")
     used = ~np.isnan(level)
-    feature, level, group = feature[used], level[used].astype(int), pd.factorize(pd.Series(groups)[used])[0]
+    feature, level, group = (
+        feature[used],
+        level[used].astype(int),
+        np.unique(group_numbers(groups)[used], return_inverse=True)[1],
+    )
     _require_usable(feature, level, group, order)
     measure = _auc if len(order) == 2 else _spearman
     value = measure(_midranks(feature, np.ones((1, len(feature)))), level, np.ones((1, len(feature))))

@@ -151,15 +151,26 @@ def percentile_bounds(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return bounds[0], bounds[1]
 
 
+def group_numbers(groups: Sequence[Hashable]) -> np.ndarray:
+    """Return the number of the group of each item, 0, 1, …, in the order of first appearance, (n,) int.
+
+    Raises
+    ------
+    MetricError
+        If a group is missing.
+    """
+    numbers = pd.factorize(pd.Series(list(groups), dtype=object))[0]
+    if (numbers < 0).any():
+        raise MetricError(f"{(numbers < 0).sum()} of {len(numbers)} groups are missing; give each item a group")
+    return numbers
+
+
 def _group_counts(y_true, y_pred, groups, order) -> np.ndarray:
     """Count the cells of the confusion matrix in each group, (groups, k²)."""
     if not len(y_true) == len(y_pred) == len(groups):
-        raise MetricError(
-            f"{len(y_true)} true labels, {len(y_pred)} predictions, {len(groups)} groups; one each, please"
-        )
-    number = pd.factorize(pd.Series(groups))[0]
-    if (number < 0).any():
-        raise MetricError(f"{(number < 0).sum()} of {len(number)} groups are missing; give each item a group")
+        found = f"{len(y_true)} true labels, {len(y_pred)} predictions and {len(groups)} groups"
+        raise MetricError(f"{found}; give one of each per item")
+    number = group_numbers(groups)
     k = len(order)
     counts = np.zeros((number.max(initial=-1) + 1, k * k))
     np.add.at(counts, (number, codes(y_true, order) * k + codes(y_pred, order)), 1)

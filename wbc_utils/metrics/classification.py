@@ -114,14 +114,15 @@ def share_expected_by_chance(
 ) -> np.ndarray:
     """Return the share of errors that named pairs would hold if errors knew no similarity, (…).
 
-    Each class keeps its number of errors; they fall on the other classes in proportion to how often these occur.
+    Each class keeps its number of errors; they fall on the other classes in proportion to how often these occur. NaN
+    without errors or with one class only.
     """
     within = _pair_mask(pairs, order)
     support = confusion.sum(axis=-1).astype(float)
     elsewhere = support[..., None, :] * ~np.eye(len(order), dtype=bool)
     target = _ratio(elsewhere, elsewhere.sum(axis=-1, keepdims=True))
     errors = support - _hits(confusion)
-    return _ratio((errors * np.nansum(target * within, axis=-1)).sum(axis=-1), errors.sum(axis=-1))
+    return _ratio((errors * (target * within).sum(axis=-1)).sum(axis=-1), errors.sum(axis=-1))
 
 
 def _pair_mask(pairs: Collection[tuple[str, str]], order: Sequence[str]) -> np.ndarray:
