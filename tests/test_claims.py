@@ -57,7 +57,7 @@ def test_a_claim_that_names_a_metric_names_the_notebook_and_data_set_it_is_from(
         assert claim.dataset in load_registry()
         assert (claim.metric is None) == (claim.notebook is None)
         assert claim.notebook is None or claim.notebook in NOTEBOOKS
-        for name in named(claim.metric):
+        for name in named(claim.metric) if not (claim.any_data or claim.incomparable) else ():
             assert re.fullmatch(rf"{claim.dataset}\.\w+", name)
 
 
@@ -214,3 +214,10 @@ def test_the_digest_of_a_notebook_follows_its_own_claims_and_that_of_the_summary
     assert claims.digest("99") != before[1]
     write({**own, "value": 101}, other)
     assert claims.digest("01") != before[0]
+
+
+def test_a_property_of_the_method_is_compared_on_any_data(make_use):
+    free = claim(value=89, metric="features.count", any_data=True)
+    metrics = {"features.count": Metric(value=89, n=89)}
+    assert answer(free, metrics, []).verdict == "confirmed"
+    assert answer(free, {"features.count": Metric(value=88, n=88)}, []).verdict == "contradicted"

@@ -25,6 +25,8 @@ class Claim(BaseModel):
         measures it.
     tolerance
         Largest relative difference that still confirms a number without interval (0 for counts).
+    any_data
+        Whether the number is the same on any data (a property of the method).
     incomparable
         Why our number answers another question, where it does.
     """
@@ -41,6 +43,7 @@ class Claim(BaseModel):
     metric: Any = None
     tolerance: float = 0.0
     incomparable: str | None = None
+    any_data: bool = False
     reason: str = ""
 
     @model_validator(mode="after")
@@ -107,15 +110,11 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
         return say("undecided", f"not measured in this profile (notebook {claim.notebook}, data set {claim.dataset})")
     if claim.incomparable:
         return say("not comparable", claim.incomparable)
-    if use is None:
-        return say("not comparable", f"the run does not record which copy of {claim.dataset} it read")
-    if use.release == "synthetic":
-        return say("not comparable", "measured on synthetic data")
-    if use.release == "differs":
-        return say("not comparable", f"another copy of the data: {use.note}")
+    if not claim.any_data and (why := _other_data(claim, use)):
+        return say("not comparable", why)
     published = _flat(claim.value)
     misses = [key for key in wanted if not _agrees(published[key], ours[key], claim.tolerance)]
-    if misses and use.release == "unregistered":
+    if misses and not claim.any_data and use.release == "unregistered":
         return say("not comparable", "another copy of the data, perhaps: no digest of the published one is registered")
     if misses:
         return say("contradicted", claim.reason or f"published and measured differ{_where(misses, wanted)}")
@@ -140,6 +139,15 @@ def all_answers(manifests: dict[str, Manifest]) -> list[Answer]:
         found = manifests.get(claim.notebook or "")
         compared.append(answer(claim, found.metrics if found else {}, found.data if found else []))
     return compared
+
+
+def _other_data(claim: Claim, use: DataUse | None) -> str | None:
+    """Say why the data of a run is not that of a claim, None if it may be."""
+    if use is None:
+        return f"the run does not record which copy of {claim.dataset} it read"
+    if use.release == "synthetic":
+        return "measured on synthetic data"
+    return f"another copy of the data: {use.note}" if use.release == "differs" else None
 
 
 def _agrees(published: float, metric: Metric, tolerance: float) -> bool:

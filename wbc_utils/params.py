@@ -58,14 +58,28 @@ class EdaAndDuplicates(DataParameters):
     show_images: int = Field(4, description="fields shown of each detection data set", ge=1)
 
 
+class HandcraftedFeatures(DataParameters):
+    """Notebook 02."""
+
+    needs = ("01",)
+    headline = "pbc.macro_f1"
+
+    trees: int = Field(30, description="boosting rounds of gradient boosting", ge=1)
+    grid_depths: list[int] = Field([2, 3], description="tree depths that the inner folds choose from")
+    grid_rates: list[float] = Field([0.1, 0.2], description="learning rates that the inner folds choose from")
+    tail_minimum: int = Field(3, description="fewest training cells of a class in the long-tailed draw", ge=2)
+    shuffles: int = Field(2, description="shuffles of each feature for its permutation importance", ge=1)
+    shown: int = Field(10, description="segmentations shown in each montage", ge=1)
+
+
 class Summary(Parameters):
     """Notebook 99."""
 
-    needs = ("01",)
+    needs = ("01", "02")
     headline = "claims.confirmed"
 
 
-NOTEBOOKS: dict[str, type[Parameters]] = {"01": EdaAndDuplicates, "99": Summary}
+NOTEBOOKS: dict[str, type[Parameters]] = {"01": EdaAndDuplicates, "02": HandcraftedFeatures, "99": Summary}
 """The notebooks that exist, by number; their parameter models say what they need."""
 
 

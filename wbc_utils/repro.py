@@ -55,7 +55,7 @@ def record(
     split: str = "all",
     unit: str = "",
     init: str | None = None,
-) -> Metric:
+) -> None:
     """Record a headline number: it enters the manifest, and prose may quote it as ``{{name}}``.
 
     Parameters
@@ -75,7 +75,6 @@ def record(
     metric = Metric(value=plain, ci=interval, n=int(n), split=split, unit=unit, init=init)
     RECORDED[name] = metric
     publish("metric", {"name": name, **metric.model_dump()}, text_plain=f"{name} = {metric}  [n = {n}, {split}]")
-    return metric
 
 
 def answer(text: str) -> None:

@@ -1,10 +1,16 @@
 """Figures of segmentation: outlines on pictures, distributions of overlap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+
+from wbc_utils.data.images import open_image
+from wbc_utils.images.agreement import BACKGROUND, NUCLEUS, read_truth
+from wbc_utils.images.segment import segment
+from wbc_utils.metrics.segmentation import dice
 
 NUCLEUS_COLOR = "#f0e442"
 CELL_COLOR = "#009e73"
@@ -48,10 +54,10 @@ def outlines(
 def dice_histogram(values: dict[str, np.ndarray], title: str) -> Figure:
     """Draw the distribution of Dice coefficients, one panel a region."""
     fig, panels = plt.subplots(len(values), 1, figsize=(6.0, 0.8 + 1.5 * len(values)), sharex=True, squeeze=False)
-    for (region, dice), color, axes in zip(values.items(), ("#0072b2", "#009e73"), panels[:, 0], strict=False):
-        axes.hist(dice, bins=np.linspace(0, 1, 51), color=color)
-        axes.axvline(np.mean(dice), color="black", linestyle="--", linewidth=1)
-        axes.set(ylabel="images", title=f"{title}: {region}, mean {np.mean(dice):.3f}")
+    for (region, found), color, axes in zip(values.items(), ("#0072b2", "#009e73"), panels[:, 0], strict=False):
+        axes.hist(found, bins=np.linspace(0, 1, 51), color=color)
+        axes.axvline(np.mean(found), color="black", linestyle="--", linewidth=1)
+        axes.set(ylabel="images", title=f"{title}: {region}, mean {np.mean(found):.3f}")
     panels[-1, 0].set(xlabel="Dice coefficient", xlim=(min(map(np.min, values.values())) - 0.02, 1))
     return fig
 
@@ -59,3 +65,26 @@ def dice_histogram(values: dict[str, np.ndarray], title: str) -> Figure:
 def _outline(axes, mask: np.ndarray, color: str, style: str) -> None:
     if mask.any() and not mask.all():
         axes.contour(mask, levels=[0.5], colors=color, linestyles=style, linewidths=1)
+
+
+def montage(paths: Iterable[Path], truths: Iterable[Path] | None = None, titles: Iterable[str] | None = None) -> Figure:
+    """Segment image files and draw what was found, beside what people drew.
+
+    Parameters
+    ----------
+    truths
+        Drawn masks, pairwise; the Dice coefficients of nucleus and cell then stand above each picture.
+    titles
+        Text above each picture where there is no truth.
+    """
+    pictures = [open_image(path) for path in paths]
+    found = [segment(picture) for picture in pictures]
+    nuclei, cells = [one.nucleus for one in found], [one.cell for one in found]
+    if truths is None:
+        return outlines(pictures, nuclei, cells, [""] * len(pictures) if titles is None else list(titles))
+    drawn = [read_truth(path) for path in truths]
+    overlap = [
+        f"{dice(one.nucleus, truth == NUCLEUS):.2f} / {dice(one.cell, truth != BACKGROUND):.2f}"
+        for one, truth in zip(found, drawn, strict=True)
+    ]
+    return outlines(pictures, nuclei, cells, overlap, drawn)

@@ -71,6 +71,12 @@ class Link(NamedTuple):
     href: str
 
 
+class Struck(NamedTuple):
+    """A cell of a table that is shown crossed out: a number that must not be believed."""
+
+    text: str
+
+
 def table(frame: pd.DataFrame, *, caption: str, n: int | None = None) -> None:
     """Emit a table without its index; numbers are formatted as in prose, everything is escaped.
 
@@ -123,7 +129,7 @@ def show_claims(answers: Iterable[Answer]) -> None:
 def _text(value: object) -> str:
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–"
-    if isinstance(value, Link):
+    if isinstance(value, (Link, Struck)):
         return value.text
     if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
@@ -134,4 +140,6 @@ def _html_cell(value: object) -> str:
     text = html.escape(_text(value))
     if isinstance(value, Link):
         text = f'<a href="{html.escape(value.href)}">{text}</a>'
+    if isinstance(value, Struck):
+        text = f"<s>{text}</s>"
     return f"<td>{text}</td>"

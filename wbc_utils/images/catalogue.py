@@ -5,6 +5,7 @@ change when the image is resized; they do depend on the field of view. M is a ma
 """
 
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -147,7 +148,7 @@ def _tavakoli() -> tuple[Feature, ...]:
 
 
 FEATURES: tuple[Feature, ...] = (*_morphological(), *_colorimetric(), *_textural())
-"""The 89 handcrafted features of report 001, in the order of the columns: 23 morphological, 36 colorimetric, 30 textural."""
+"""The 89 handcrafted features (report 001) in the order of the columns: 23 morphological, 36 of colour, 30 of texture."""
 
 TAVAKOLI_FEATURES: tuple[Feature, ...] = _tavakoli()
 """The 51 features of report 004 (§2.2): 3 shapes, and 4 ratios on each of the 12 channels of four colour spaces."""
@@ -156,3 +157,26 @@ TAVAKOLI_FEATURES: tuple[Feature, ...] = _tavakoli()
 def feature_table(features: tuple[Feature, ...] = FEATURES) -> pd.DataFrame:
     """Return one row a feature: name, family, region, formula, unit, source."""
     return pd.DataFrame([asdict(feature) for feature in features])
+
+
+class Counterpart(NamedTuple):
+    """A feature and the human attribute it should follow; values of the attribute from low to high."""
+
+    feature: str
+    attribute: str
+    order: tuple[str, ...]
+
+
+_NUCLEUS_SHAPES = (
+    "unsegmented-round", "unsegmented-indented", "unsegmented-band", "segmented-bilobed", "segmented-multilobed",
+)  # fmt: skip
+
+COUNTERPARTS: tuple[Counterpart, ...] = (
+    Counterpart("cell_area", "cell_size", ("small", "big")),
+    Counterpart("cell_circularity", "cell_shape", ("irregular", "round")),
+    Counterpart("nucleus_cell_ratio", "nuclear_cytoplasmic_ratio", ("low", "high")),
+    Counterpart("cell_glcm_contrast_0", "granularity", ("no", "yes")),
+    Counterpart("nucleus_lobes", "nucleus_shape", _NUCLEUS_SHAPES),
+    Counterpart("nucleus_solidity", "nucleus_shape", _NUCLEUS_SHAPES[::-1]),
+)
+"""Features and the words of ``wbcatt_attributes.csv`` that should say the same, paired by the meaning of the words."""

@@ -32,18 +32,16 @@ def hsv(pixels: np.ndarray) -> np.ndarray:
     ----------
     A. R. Smith (1978), *Color gamut transform pairs*, SIGGRAPH 12, 12–19.
     """
-    red, green, blue = channels = pixels.T.astype(float, order="C")
-    value = channels.max(axis=0)
-    chroma = value - channels.min(axis=0)
-    divisor = np.where(chroma > 0, chroma, 1)
-    sixths = np.where(
-        blue == value,
-        2 + (red - green) / divisor,
-        np.where(green == value, (blue - red) / divisor, 4 + (green - blue) / divisor),
-    )
-    sixths += 6 * (sixths < 0)
-    hue = np.where(chroma > 0, sixths / 6, 1 - HUE_ORIGIN)
-    return np.stack([hue, chroma / np.where(value > 0, value, 1), value / 255])
+    red, green, blue = pixels.T.astype(np.int16, order="C")
+    highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    bluest, greenest = blue == highest, green == highest
+    start = np.where(bluest, 2.0, np.where(greenest, 0.0, 4.0))
+    ahead = np.where(bluest, red - green, np.where(greenest, blue - red, green - blue))
+    value, chroma = highest.astype(float), (highest - lowest).astype(float)
+    sixths = start + ahead / np.maximum(chroma, 1)
+    hue = np.where(sixths < 0, sixths + 6, sixths) / 6
+    hue[chroma == 0] = 1 - HUE_ORIGIN
+    return np.stack([hue, chroma / np.maximum(value, 1), value / 255])
 
 
 def lab(pixels: np.ndarray) -> np.ndarray:

@@ -18,8 +18,7 @@ def extract_tavakoli(image: np.ndarray, segmentation: Segmentation) -> np.ndarra
 
     A convex nucleus leaves no ROC. Its means then equal the hull's (ratio 1: there is no contrast to see) and its
     deviations are 0, as for any single colour; so a round nucleus, the usual case in a healthy lymphocyte, yields
-    numbers a classifier can use instead of missing values. A ratio of 0 to 0 (a flat or black channel) is 1. The hull is
-    that of the mask, cut at the border of the image.
+    numbers a classifier can use instead of missing values. A ratio of 0 to 0 (a flat or black channel) is 1.
 
     Parameters
     ----------

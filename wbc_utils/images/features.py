@@ -29,8 +29,8 @@ class FeatureError(ValueError):
 def extract(image: np.ndarray, segmentation: Segmentation) -> np.ndarray:
     """Measure the 89 features of one cell.
 
-    A cytoplasm without a pixel takes the mean colours of the nucleus, with deviation 0. Texture is that of a flat region
-    where the cell is too thin to have neighbours inside. All numbers are therefore finite.
+    All numbers are finite. A cytoplasm without a pixel takes the mean colours of the nucleus, with deviation 0. A cell
+    too thin to have neighbouring pixels inside has the texture of a flat region.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def _pixels(crop: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _channels(pixels: np.ndarray) -> np.ndarray:
-    return np.concatenate([pixels.T / 255, color.hsv(pixels)])
+    return np.concatenate([pixels.T.astype(float, order="C") / 255, color.hsv(pixels)])
 
 
 def _textures(crop: np.ndarray, cell: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:

@@ -61,7 +61,9 @@ def read_measurements(path: Path, key: str, features: int) -> dict[str, Measurem
         if values.shape != (len(digests), features) or not len(digests) == len(ok) == len(reasons):
             raise ValueError(f"its arrays do not fit together: {len(digests)} digests, values {values.shape}")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        message = f"{path} is not a readable cache of features ({error}); it is not used and all images are measured anew"
+        message = (
+            f"{path} is not a readable cache of features ({error}); it is not used and all images are measured anew"
+        )
         warnings.warn(message, stacklevel=3)
         return {}
     rows = zip(values, ok.tolist(), reasons.tolist(), strict=True)

@@ -11,8 +11,8 @@ import numpy as np
 from scipy import ndimage
 from skimage.morphology import convex_hull_image
 
-from wbc_utils.images.stain import otsu, relative_lab
 from wbc_utils.images.masks import at_border, dilate, erode, fill_holes, large_parts, opened
+from wbc_utils.images.stain import otsu, relative_lab
 
 SMALLEST = 32
 """Least height and width in pixels; below, an image holds too few pixels for a nucleus."""
@@ -27,22 +27,26 @@ SEVERAL = "several nuclei of similar size"
 REASONS = (TOO_SMALL, BLANK, NO_NUCLEUS, OFF_CENTRE, CUT_NUCLEUS, CUT_CELL, SEVERAL)
 """Every reason a segmentation may give."""
 
-# Fractions of the image's size, the root of its area.
-_BLUR = 0.009
-_NUCLEUS_DETAIL = 0.016  # thinner parts of the nucleus are the dark rim that the lens gives the cell
-_CELL_DETAIL = 0.02
+# Lengths as fractions of the image's size, the root of its area.
+_BLUR = 0.009  # standard deviation of the smoothing
+_NUCLEUS_DETAIL = 0.016  # radius; thinner parts of a nucleus are the dark rim that the lens gives the cell
+_CELL_DETAIL = 0.02  # radius; thinner parts of a cell are the coloured rims of red cells
 _MIDDLE = 0.2  # standard deviation of the weight that favours the middle
-_CELL_CORE = 0.08  # of the cell's radius: width of the blurred rim
-# Stain is a* − b* + darkness / 2: high in azure-stained chromatin, which is dark, red-purple and blue.
-_DARKNESS = 0.5
-_CONTRAST = 10.0  # L*: less is a blank image
-_CHROMATIN = 45.0  # stain of the palest chromatin
-_SPLIT = 0.2  # of the stain of the nucleus: less between the two parts of a cell is texture, not cytoplasm
-_RED_GAP = 0.8  # of the purple of the nucleus: red cells are below
-_SIMILAR = 0.5
-_LOBE = 0.2  # of the area of the largest: parts of nuclei that count
-_NECK = 0.4  # of the radius of a disc as large as both: narrower is a neck between two cells
-_RED_AREA = 0.01  # of the image
+_OFF_CENTRE = 0.25  # distance of a nucleus from the middle, along the height or the width
+# Lengths as fractions of the radius of a disc as large as the cell, or as the cells that touch.
+_CELL_CORE = 0.08  # width of the cell's blurred rim
+_NECK = 0.3  # half the width of what joins two cells
+# Colours relative to the empty slide.
+_DARKNESS = 0.5  # weight beside a* − b* in the stain, which is high in azure-stained chromatin: dark, red and blue
+_CONTRAST = 10.0  # L*; an image with less is blank
+_CHROMATIN = 60.0  # stain; red cells have about 30, the palest nuclei 80
+_SPLIT = 0.2  # of the stain of the nucleus; parts of a cell that differ by less are both nucleus
+_RED_GAP = 0.8  # of the purple of the nucleus; what has more is no red cell
+# Areas and weights.
+_RED_AREA = 0.01  # of the image; fewer red cells are too few to learn their hue from
+_LOBE = 0.05  # of the area of the largest; smaller parts of a nucleus are dirt
+_CUT = 0.05  # of the height and width; a cell with more of its outline on the border is cut
+_SIMILAR = 0.5  # of the weight of the nucleus in the middle; another with more comes close
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +93,11 @@ def segment(image: np.ndarray) -> Segmentation:
     1. CIELab with the empty slide as white (``relative_lab``).
     2. Three Otsu classes of darkness: the brightest is the slide, the rest cells.
     3. Three Otsu classes of stain, a* − b* + darkness / 2: the highest are nuclei, as a first guess.
-    4. Red cells are less purple for their darkness than nuclei; what they look like is learnt from the cells without
-       nucleus, and they are cut off.
-    5. Of the white cells the one whose nuclei weigh most in the middle is kept, holes filled.
+    4. The hue (a*, b* / darkness) of red cells is learnt from what is little purple and reaches the border; pixels
+       nearer to it than to the hue of nuclei are cut off, and pale cytoplasm that is not nearer is added. Where the
+       surroundings of the nuclei have the hue of red cells themselves, hue is no guide and nothing is cut.
+    5. Of the cells that are left, parted at their necks, the one whose nuclei weigh most in the middle is kept, holes
+       filled.
     6. Two Otsu classes of stain inside this cell, without its blurred rim: the nucleus.
 
     Parameters
@@ -108,6 +114,10 @@ def segment(image: np.ndarray) -> Segmentation:
     ------
     ValueError
         If the array is not an RGB image of type uint8.
+
+    References
+    ----------
+    Otsu 1979, IEEE Transactions on Systems, Man, and Cybernetics 9(1), 62-66.
     """
     _check(image)
     height, width = image.shape[:2]
@@ -157,38 +167,35 @@ def _red_cells(anything: np.ndarray, chromatin: np.ndarray, hue: np.ndarray, siz
     if typical[0] - typical[1] > _RED_GAP * (white[0] - white[1]):
         return None
     away = ((hue - typical[:, None, None]) ** 2).sum(axis=0)
-    red = away < ((white - typical) ** 2).sum() / 4
+    red = opened(away < ((white - typical) ** 2).sum() / 4, _BLUR * size)
     ring = dilate(chromatin, 2 * _CELL_DETAIL * size) & ~dilate(chromatin, _CELL_DETAIL * size)
     return None if red[ring & anything].sum() > ring.sum() / 2 else red
 
 
-def _parted(white: np.ndarray, chromatin: np.ndarray) -> tuple[np.ndarray, int]:
-    """Number the connected white cells, touching ones parted at their neck; return int (H, W) and how many."""
-    parts, count = ndimage.label(white)
-    lobes, _ = ndimage.label(large_parts(chromatin, _LOBE))
-    for part in range(1, count + 1):
-        whole = parts == part
-        if len(np.unique(lobes[whole & (lobes > 0)])) < 2:
-            continue
-        bodies, _ = ndimage.label(erode(fill_holes(whole), _NECK * (whole.sum() / np.pi) ** 0.5))
-        own = np.unique(bodies[(lobes > 0) & (bodies > 0)])
-        if len(own) < 2:
-            continue
-        nearest = ndimage.distance_transform_edt(~np.isin(bodies, own), return_distances=False, return_indices=True)
-        for body in own[1:]:
-            count += 1
-            parts[whole & (bodies[tuple(nearest)] == body)] = count
-    return parts, count
-
-
 def _central(white: np.ndarray, chromatin: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return the white cell whose chromatin weighs most in the middle, and whether another comes close."""
-    parts, count = _parted(white, chromatin)
     vertical, horizontal = (np.exp(-(((np.arange(n) + 0.5) / n - 0.5) ** 2) / (2 * _MIDDLE**2)) for n in white.shape)
-    weight = np.bincount(parts[chromatin], (vertical[:, None] * horizontal)[chromatin], minlength=count + 1)
-    best = int(np.argmax(weight))
-    rivals = np.delete(weight, best)
-    return fill_holes(parts == best), bool(rivals.max() > _SIMILAR * weight[best])
+    weight = chromatin * vertical[:, None] * horizontal
+    group, outer_rival = _heaviest(ndimage.label(white)[0], weight)
+    cell, inner_rival = _heaviest(_parted(fill_holes(group)), weight)
+    return fill_holes(cell), max(outer_rival, inner_rival) > _SIMILAR * weight[cell].sum()
+
+
+def _heaviest(parts: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the heaviest of numbered parts, bool (H, W), and the weight of the second."""
+    weights = np.bincount(parts.ravel(), weight.ravel(), minlength=3)
+    weights[0] = 0
+    best = np.argmax(weights)
+    return parts == best, float(np.delete(weights, best).max())
+
+
+def _parted(group: np.ndarray) -> np.ndarray:
+    """Return the number of each cell of a connected group, int (H, W), cells parted where only a neck joins them."""
+    bodies, count = ndimage.label(erode(group, _NECK * (group.sum() / np.pi) ** 0.5))
+    if count < 2:
+        return group.astype(np.intp)
+    nearest = ndimage.distance_transform_edt(bodies == 0, return_distances=False, return_indices=True)
+    return np.where(group, bodies[tuple(nearest)], 0)
 
 
 def _nucleus(cell: np.ndarray, chromatin: np.ndarray, stain: np.ndarray, size: float) -> np.ndarray:
@@ -200,7 +207,7 @@ def _nucleus(cell: np.ndarray, chromatin: np.ndarray, stain: np.ndarray, size: f
         high, low = inside[inside > threshold], inside[inside <= threshold]
         if high.size and low.size and high.mean() - low.mean() >= _SPLIT * high.mean():
             guess = opened(cell & (stain > threshold), _NUCLEUS_DETAIL * size)
-    return large_parts(fill_holes(guess), 0.05)
+    return large_parts(fill_holes(guess), _LOBE)
 
 
 def _doubt(nucleus: np.ndarray, cell: np.ndarray, rivalled: bool) -> str | None:
@@ -209,13 +216,13 @@ def _doubt(nucleus: np.ndarray, cell: np.ndarray, rivalled: bool) -> str | None:
         return NO_NUCLEUS
     height, width = cell.shape
     y, x = (np.mean(where) for where in np.nonzero(nucleus))
-    if max(abs(y / height - 0.5), abs(x / width - 0.5)) > 0.3:
+    if max(abs(y / height - 0.5), abs(x / width - 0.5)) > _OFF_CENTRE:
         return OFF_CENTRE
     if rivalled:
         return SEVERAL
     if _on_border(nucleus) > 0:
         return CUT_NUCLEUS
-    if _on_border(cell) > 0.05 * (height + width):
+    if _on_border(cell) > _CUT * (height + width):
         return CUT_CELL
     return None
 

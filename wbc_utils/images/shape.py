@@ -52,7 +52,7 @@ def perimeter(mask: np.ndarray) -> float:
     G. Lehmann and D. Legland (2012), *Efficient N-dimensional surface estimation using Crofton formula and run-length
     encoding*, Insight Journal; ``skimage.measure.perimeter_crofton(directions=4)``.
     """
-    padded = np.pad(mask, 1).view(np.uint8)
+    padded = _framed(mask)
     states = padded[:-1, :-1] + 2 * padded[1:, :-1] + 4 * padded[:-1, 1:] + 8 * padded[1:, 1:]
     return float(np.bincount(states.ravel(), minlength=16) @ _CROFTON_WEIGHTS)
 
@@ -143,53 +143,68 @@ def convex_area(mask: np.ndarray) -> int:
 def _hull_spans(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first and the last column of the convex hull in each row; last < first where it has none."""
     rows = np.flatnonzero(mask.any(axis=1))
-    first, last = np.full(len(mask), mask.shape[1]), np.full(len(mask), -1)
     left, right = mask[rows].argmax(axis=1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    first, last = np.full(len(mask), mask.shape[1]), np.full(len(mask), -1)
+    left_side, right_side = _envelopes(rows - rows[0], np.stack([left, -right]))
     inside = slice(rows[0], rows[-1] + 1)
-    first[inside] = np.ceil(_envelope(rows - rows[0], left) - 1e-9)
-    last[inside] = np.floor(1e-9 - _envelope(rows - rows[0], -right))
+    first[inside] = np.ceil(left_side - 1e-9)
+    last[inside] = np.floor(1e-9 - right_side)
     return first, last
 
 
-def _envelope(rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return the lower convex envelope of the left ends of rows, at every row from the first to the last.
+def _envelopes(rows: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return the lower convex envelope of each line of `ends`, given at some rows, at every row from first to last.
 
-    A pixel reaches half a pixel to the left in the middle of its row, and its own column half a row above and below.
+    A pixel reaches half a pixel beyond its centre in the middle of its row, and to its centre half a row above and
+    below. The lines are treated as one, their end points always kept.
     """
-    half_rows = np.full(2 * rows[-1] + 3, np.inf)
-    half_rows[2 * rows] = ends
-    half_rows[2 * rows + 2] = np.minimum(half_rows[2 * rows + 2], ends)
-    half_rows[2 * rows + 1] = ends - 0.5
-    at = np.flatnonzero(half_rows < np.inf)
+    reach = np.full((len(ends), 2 * rows[-1] + 3), np.inf)
+    reach[:, 2 * rows] = ends
+    reach[:, 2 * rows + 2] = np.minimum(reach[:, 2 * rows + 2], ends)
+    reach[:, 2 * rows + 1] = ends - 0.5
+    end = np.zeros(reach.shape, bool)
+    end[:, [0, -1]] = True
+    at = np.flatnonzero(reach.ravel() < np.inf)
+    values, end = reach.ravel()[at], end.ravel()[at]
     while True:  # a point on or above the chord of its neighbours is no corner
-        steps, rises = np.diff(at), np.diff(half_rows[at])
-        corner = rises[:-1] * steps[1:] < rises[1:] * steps[:-1]
+        steps, rises = at[1:] - at[:-1], values[1:] - values[:-1]
+        corner = end.copy()
+        corner[1:-1] |= rises[:-1] * steps[1:] < rises[1:] * steps[:-1]
         if corner.all():
-            return np.interp(np.arange(1, len(half_rows), 2), at, half_rows[at])
-        at = at[np.concatenate([[True], corner, [True]])]
+            middle = np.arange(reach.size).reshape(reach.shape)[:, 1::2]
+            return np.interp(middle, at, values)
+        at, values, end = at[corner], values[corner], end[corner]
+
+
+def _framed(mask: np.ndarray) -> np.ndarray:
+    """Return a mask with one pixel of outside all around, uint8 (h + 2, w + 2)."""
+    framed = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
+    framed[1:-1, 1:-1] = mask
+    return framed
 
 
 def depth(mask: np.ndarray) -> np.ndarray:
     """Return the distance of each pixel's centre from the nearest pixel outside, pixels, (h + 2, w + 2)."""
-    return ndimage.distance_transform_edt(np.pad(mask, 1))
+    return ndimage.distance_transform_edt(_framed(mask))
 
 
 def lobes(depths: np.ndarray) -> int:
     """Count the lobes of a nucleus: the most pieces it falls into while it is eroded.
 
-    The region is eroded to 0.75, 0.75², … 0.75⁶ of its largest depth (nearly 18 %). A piece counts when it holds out for
-    a step more, so that a lobe is at least a third wider than the neck that joins it, and specks count for nothing.
+    What is deeper than 0.75, 0.75², … 0.75⁶ (18 %) of the largest depth is looked at. A piece counts if it is a third
+    deeper still: a lobe is at least a third wider than the neck that joins it, and specks count for nothing.
 
     Parameters
     ----------
     depths
         From `depth`.
     """
-    lasting = []
-    outlasted = depths >= depths.max()
+    deepest, most = depths.max(), 1
+    outlasted = depths >= deepest
     for level in range(1, EROSION_LEVELS + 1):
-        eroded = depths >= depths.max() * EROSION_STEP**level
-        pieces, _ = ndimage.label(eroded, structure=_NEIGHBOURS)
-        lasting.append(np.count_nonzero(np.bincount(pieces[outlasted])))
+        eroded = depths >= deepest * EROSION_STEP**level
+        pieces, count = ndimage.label(eroded, structure=_NEIGHBOURS)
+        if count > most:
+            most = max(most, np.count_nonzero(np.bincount(pieces[outlasted])))
         outlasted = eroded
-    return max(lasting)
+    return most

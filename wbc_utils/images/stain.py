@@ -8,11 +8,13 @@ _DARKEST = 0.01  # linear light; keeps the division by the slide's colour finite
 _CODES = np.arange(256) / 255
 _LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4).astype(np.float32)
 _XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
-_ADAPTED = (_XYZ / _XYZ.sum(axis=1, keepdims=True)).T.astype(np.float32)  # white is 1, 1, 1
+_ADAPTED = (_XYZ / _XYZ.sum(axis=1, keepdims=True)).astype(np.float32)  # white is 1, 1, 1
 
 
 def slide_colour(image: np.ndarray) -> np.ndarray:
     """Return the colour of the empty slide: the median of the brightest of three Otsu classes.
+
+    Every second row and column is looked at.
 
     Parameters
     ----------
@@ -24,12 +26,14 @@ def slide_colour(image: np.ndarray) -> np.ndarray:
     numpy.ndarray
         RGB, uint8 (3,).
     """
-    brightness = image.sum(axis=2, dtype=np.float32)
-    return np.median(image[brightness >= otsu(brightness, classes=3)[1]], axis=0).astype(np.uint8)
+    sample = image[::2, ::2].reshape(-1, 3)
+    brightness = sample.sum(axis=1, dtype=np.float32)
+    slide = sample[brightness >= otsu(brightness, classes=3)[1]]
+    return np.median(slide, axis=0).astype(np.uint8)
 
 
 def relative_lab(image: np.ndarray, blur: float) -> np.ndarray:
-    """Convert to CIELab with the empty slide as the reference white, smoothed in linear light.
+    """Convert to CIELab with the empty slide as the reference white, and smooth it.
 
     The slide is (100, 0, 0) whatever the lamp and the camera, so that the same stain has about the same colour under
     every microscope.
@@ -50,11 +54,14 @@ def relative_lab(image: np.ndarray, blur: float) -> np.ndarray:
     ----------
     CIE 15:2004, equations 8.3 to 8.5; sRGB of IEC 61966-2-1.
     """
-    light = _LINEAR[image] / np.maximum(_LINEAR[slide_colour(image)], _DARKEST)
-    light = ndimage.gaussian_filter(light, (blur, blur, 0), truncate=2.5)
-    xyz = np.ascontiguousarray((light @ _ADAPTED).transpose(2, 0, 1))
-    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + np.float32(16 / 116))
-    return np.stack([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
+    relative = _LINEAR[:, None] / np.maximum(_LINEAR[slide_colour(image)], _DARKEST)
+    light = np.stack([relative[:, channel][image[..., channel]] for channel in range(3)])
+    xyz = (_ADAPTED @ light.reshape(3, -1)).reshape(light.shape)
+    root = np.cbrt(xyz)
+    dark = xyz <= 0.008856
+    root[dark] = 7.787 * xyz[dark] + 16 / 116
+    lab = np.stack([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
+    return ndimage.gaussian_filter(lab, (0, blur, blur), truncate=2.5)
 
 
 def otsu(values: np.ndarray, classes: int = 2) -> tuple[float, ...]:
@@ -87,17 +94,15 @@ def otsu(values: np.ndarray, classes: int = 2) -> tuple[float, ...]:
     width = (high - low) / _BINS
     below, above = _between(number, total), _between(number[-1] - number, total[-1] - total)
     if classes == 2:
-        return (low + width * _middle_of_best(below + above),)
-    inner = _between(number - number[:, None], total - total[:, None])
-    first, second = np.unravel_index(np.argmax(np.triu(below[:, None] + inner + above, 1)), inner.shape)
-    return low + width * float(first), low + width * float(second)
+        variance = below + above
+    else:
+        inner = _between(number - number[:, None], total - total[:, None])
+        variance = np.triu(below[:, None] + inner + above, 1)
+    # Between separate peaks every edge is as good: the middle.
+    best = np.nonzero(variance >= variance.max() * (1 - 1e-12))
+    return tuple(low + width * float(edges.mean()) for edges in best)
 
 
 def _between(number: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Return what a class adds to the variance between classes, 0 where it is empty."""
     return total * total / np.maximum(number, 1)
-
-
-def _middle_of_best(variance: np.ndarray) -> float:
-    """Return the middle of the plateau of the maximum: between two separate peaks every edge is as good."""
-    return float(np.flatnonzero(variance >= variance.max() * (1 - 1e-12)).mean())

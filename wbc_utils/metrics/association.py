@@ -5,7 +5,7 @@ from mid-ranks, and the mid-ranks of a resample follow from how often each item 
 groups needs neither the items again nor a sort.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,24 +75,27 @@ def association(
         found = f"{len(feature)} feature values, {len(level)} attributes and {len(groups)} groups"
         raise MetricError(f"{found}; give one of each per item")
     used = ~np.isnan(level)
-    feature, level, group = (
-        feature[used],
-        level[used].astype(int),
-        np.unique(group_numbers(groups)[used], return_inverse=True)[1],
-    )
+    group = np.unique(group_numbers(groups)[used], return_inverse=True)[1]
+    feature, level = feature[used], level[used].astype(int)
     _require_usable(feature, level, group, order)
-    measure = _auc if len(order) == 2 else _spearman
-    value = measure(_midranks(feature, np.ones((1, len(feature)))), level, np.ones((1, len(feature))))
+    name, measure = ("AUC", _auc) if len(order) == 2 else ("Spearman's ρ", _spearman)
+    once = np.ones((1, len(feature)))
+    value = measure(_midranks(feature, once), level, once)
+    low, high = percentile_bounds(
+        np.concatenate(
+            [measure(_midranks(feature, weights), level, weights) for weights in _resamples(group, seed, draws)]
+        )
+    )
+    return Association(name, float(value[0]), float(low), float(high), len(feature))
+
+
+def _resamples(group: np.ndarray, seed: int, draws: int) -> Iterator[np.ndarray]:
+    """Draw as many groups as there are, with replacement; yield how often each item occurs, (some draws, n)."""
     rng = np.random.default_rng(seed)
-    n_groups = group.max() + 1
-    drawn = []
+    number = group.max() + 1
     for start in range(0, draws, _AT_ONCE):
         size = min(_AT_ONCE, draws - start)
-        weights = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=size)[:, group]
-        drawn.append(measure(_midranks(feature, weights), level, weights))
-    low, high = percentile_bounds(np.concatenate(drawn))
-    name = "AUC" if len(order) == 2 else "Spearman's ρ"
-    return Association(name, float(value[0]), float(low), float(high), len(feature))
+        yield rng.multinomial(number, np.full(number, 1 / number), size=size)[:, group]
 
 
 def _require_usable(feature: np.ndarray, level: np.ndarray, group: np.ndarray, order: Sequence[Hashable]) -> None:

@@ -197,3 +197,19 @@ def _interval(value: np.ndarray, drawn: np.ndarray, n: int) -> Interval:
     if np.ndim(value) == 0:
         return Interval(float(value), float(low), float(high), n)
     return Interval(np.asarray(value), low, high, n)
+
+
+def mean_interval(values: Sequence[float], seed: int, draws: int = DRAWS) -> Interval:
+    """Return the mean of independent values with its interval.
+
+    Raises
+    ------
+    MetricError
+        If there are fewer than two values or one is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise MetricError(f"an interval needs at least two finite values, found {np.isfinite(values).sum()}")
+    counts = np.random.default_rng(seed).multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)
+    low, high = percentile_bounds(counts @ values / len(values))
+    return Interval(float(values.mean()), float(low), float(high), len(values))

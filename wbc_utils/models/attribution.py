@@ -80,14 +80,14 @@ def held_out_importance(model: Pipeline, table: FeatureTable, repeats: int, seed
     repeats
         Shuffles of each feature in each fold.
     seed
-        Of the shuffles.
+        Of the shuffles; each fold is shuffled in its own way.
 
     References
     ----------
     L. Breiman (2001), *Random forests*, section 10.
     """
     falls = Parallel(n_jobs=jobs)(
-        delayed(_falls)(clone(model), table, train, test, repeats, seed) for _, train, test in table.parts()
+        delayed(_falls)(clone(model), table, train, test, repeats, seed + fold) for fold, train, test in table.parts()
     )
     return Importance(table.names, np.array(falls))
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from wbc_utils.models import ModelError
+from wbc_utils.models.table import Choose, FeatureTable
 
 WBCBENCH_COUNTS: dict[str, int] = {
     "SNE": 15048, "LY": 9230, "MO": 3195, "BL": 2271, "EO": 979, "MY": 513, "BA": 494, "BNE": 451, "MMY": 433,
@@ -96,3 +97,25 @@ def longtail_draw(
     if short:
         raise ModelError(f"fewer rows than wanted of {short}; count the classes of these rows with longtail_counts")
     return np.sort(drawn.index.to_numpy())
+
+
+def chooser(table: FeatureTable, stand_ins: Mapping[str, str], minimum: int, seed: int) -> Choose:
+    """Return what narrows the training rows of each fold to a long-tailed draw (see `longtail_counts`).
+
+    Parameters
+    ----------
+    table
+        The cells.
+    stand_ins, minimum
+        As `longtail_counts`.
+    seed
+        Of the draws; each fold has its own.
+    """
+
+    def choose(train: np.ndarray, fold: int) -> np.ndarray:
+        labels, counts = np.unique(table.y[train], return_counts=True)
+        wanted = longtail_counts(dict(zip(labels.tolist(), counts.tolist(), strict=True)), stand_ins, minimum)
+        rng = np.random.default_rng([seed, fold + 1])
+        return train[longtail_draw(table.y[train], table.groups[train], wanted, rng)]
+
+    return choose

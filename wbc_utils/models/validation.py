@@ -1,7 +1,7 @@
 """Cross-validation in which everything is refitted inside the fold.
 
 Folds are given, not made: they come from the split tables of notebook 01. ``jobs`` is the number of folds (or of
-candidates of a search) that are fitted side by side; each of them uses one core.
+candidates of a search) that are fitted side by side, each in a process that joblib keeps to its share of the cores.
 """
 
 import time
