@@ -178,7 +178,7 @@ def _central(white: np.ndarray, chromatin: np.ndarray) -> tuple[np.ndarray, bool
     weight = chromatin * vertical[:, None] * horizontal
     group, outer_rival = _heaviest(ndimage.label(white)[0], weight)
     cell, inner_rival = _heaviest(_parted(fill_holes(group)), weight)
-    return fill_holes(cell), max(outer_rival, inner_rival) > _SIMILAR * weight[cell].sum()
+    return cell, max(outer_rival, inner_rival) > _SIMILAR * weight[cell].sum()
 
 
 def _heaviest(parts: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
@@ -207,7 +207,7 @@ def _nucleus(cell: np.ndarray, chromatin: np.ndarray, stain: np.ndarray, size: f
         high, low = inside[inside > threshold], inside[inside <= threshold]
         if high.size and low.size and high.mean() - low.mean() >= _SPLIT * high.mean():
             guess = opened(cell & (stain > threshold), _NUCLEUS_DETAIL * size)
-    return large_parts(fill_holes(guess), _LOBE)
+    return large_parts(cell & fill_holes(guess), _LOBE)
 
 
 def _doubt(nucleus: np.ndarray, cell: np.ndarray, rivalled: bool) -> str | None:

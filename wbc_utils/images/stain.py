@@ -26,10 +26,10 @@ def slide_colour(image: np.ndarray) -> np.ndarray:
     numpy.ndarray
         RGB, uint8 (3,).
     """
-    sample = image[::2, ::2].reshape(-1, 3)
-    brightness = sample.sum(axis=1, dtype=np.float32)
-    slide = sample[brightness >= otsu(brightness, classes=3)[1]]
-    return np.median(slide, axis=0).astype(np.uint8)
+    sample = image[::2, ::2].reshape(-1, 3).T.astype(np.float32, order="C")
+    brightness = sample.sum(axis=0)
+    slide = sample[:, brightness >= otsu(brightness, classes=3)[1]]
+    return np.median(slide, axis=1).astype(np.uint8)
 
 
 def relative_lab(image: np.ndarray, blur: float) -> np.ndarray:
