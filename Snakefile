@@ -8,7 +8,7 @@ from wbc_utils import claims, params, paths, repro
 
 PROFILE = config.get("profile", "demo")
 REPORTS = f"reports/{PROFILE}"
-DONE = f"runs/{PROFILE}/{{}}/done"  # made by Snakemake; gone after a failure, so that the next call tries again
+DONE = f"runs/{PROFILE}/{{}}/done"  # written by `wbc run`, removed by Snakemake before a run: a failure is tried again
 
 
 rule all:
@@ -49,7 +49,7 @@ for number, model in params.NOTEBOOKS.items():
             # update(): a failing run keeps the previous good files
             manifest=update(f"{REPORTS}/manifests/{number}.json"),
             page=update(f"{REPORTS}/{number}.html"),
-            done=touch(DONE.format(number)),
+            done=DONE.format(number),
         params:
             code=repro.source_digest(params.notebook_path(number)),
             claims=claims.digest(number),

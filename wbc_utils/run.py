@@ -191,6 +191,7 @@ class _Run:
             tables.rename(old)
         staged_tables.rename(tables)
         shutil.rmtree(old, ignore_errors=True)
+        (self.folder / "done").touch()
 
     def _keep_failed(self, partial: Path) -> None:
         executed = partial / "notebook.ipynb"

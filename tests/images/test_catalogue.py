@@ -3,6 +3,7 @@
 import re
 
 from wbc_utils.images.catalogue import FEATURES, TAVAKOLI_FEATURES, feature_table
+from wbc_utils.images.texture import ANGLES, GLCM_PROPERTIES, LBP_BINS
 
 
 def test_there_are_89_features_in_three_families():
@@ -36,6 +37,12 @@ def test_published_names_stay_what_they_are():
         "cell_area", "nucleus_circularity", "nucleus_hu_1", "nucleus_lobes", "nucleus_cell_ratio", "cytoplasm_r_mean",
         "nucleus_h_std", "cell_glcm_contrast_0", "cell_glcm_correlation_135", "cell_lbp_3",
     }  # fmt: skip
+
+
+def test_texture_is_listed_in_the_order_in_which_it_is_computed():
+    expected = [f"cell_glcm_{name}_{angle}" for name in GLCM_PROPERTIES for angle in ANGLES]
+    expected += [f"cell_lbp_{number}" for number in range(LBP_BINS)]
+    assert [feature.name for feature in FEATURES if feature.family == "textural"] == expected
 
 
 def test_the_table_has_a_formula_unit_and_source_for_every_feature():

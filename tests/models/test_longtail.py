@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wbc_utils.labels import WBCBENCH_CODES
 from wbc_utils.models import ModelError
-from wbc_utils.models.longtail import WBCBENCH_COUNTS, longtail_counts, longtail_draw
+from wbc_utils.models.longtail import WBCBENCH_COUNTS, chooser, longtail_counts, longtail_draw
 
 REFERENCE = {"SNE": 1000, "LY": 500, "PLY": 2}
 
@@ -87,3 +87,14 @@ def test_a_class_with_fewer_rows_than_wanted_is_refused():
         longtail_draw(["LY", "LY"], [0, 1], {"LY": 3}, np.random.default_rng(0))
     with pytest.raises(ModelError, match=r"fewer rows than wanted of {'MO': 1}"):
         longtail_draw(["LY", "LY"], [0, 1], {"LY": 1, "MO": 1}, np.random.default_rng(0))
+
+
+def test_each_fold_trains_on_a_long_tail_of_its_own_rows_and_tests_all_of_its_cells(make_table):
+    table = make_table({"SNE": 300, "LY": 300, "EO": 300})
+    choose = chooser(table, {}, 1, seed=0)
+    for fold, train, test in table.parts(choose):
+        assert Counter(table.y[train].tolist()) == {"SNE": 200, "LY": 122, "EO": 13}
+        assert len(test) == 300
+        offered = np.flatnonzero(table.folds != fold)
+        assert choose(offered, fold).tolist() == train.tolist()
+        assert choose(offered, fold + 1).tolist() != train.tolist()

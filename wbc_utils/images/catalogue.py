@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from wbc_utils.images.texture import ANGLES, GLCM_PROPERTIES, LBP_BINS
+from wbc_utils.images.texture import ANGLES, LBP_BINS
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Feature:
 _CROFTON = "Lehmann and Legland 2012 (Crofton, 4 directions)"
 _HARALICK = "Haralick et al. 1973"
 _SMITH = "Smith 1978"
+_STEP = "side/160 px apart (at least 1), inside the cell"
 _TAVAKOLI = "Tavakoli et al. 2021; report 004, §2.2"
 
 _OUTLINE = (
@@ -115,15 +116,21 @@ def _colorimetric() -> list[Feature]:
 
 
 def _textural() -> list[Feature]:
-    glcm = [
-        Feature(f"cell_glcm_{name}_{angle}", "textural", "cell", f"{_GLCM[name][0]} at {angle}°", _GLCM[name][1],
-                _HARALICK)
-        for name in GLCM_PROPERTIES
-        for angle in ANGLES
-    ]  # fmt: skip
+    glcm = []
+    for name, (formula, unit) in _GLCM.items():
+        for angle in ANGLES:
+            words = f"{formula}, p of pairs at {angle}° {_STEP}"
+            glcm.append(Feature(f"cell_glcm_{name}_{angle}", "textural", "cell", words, unit, _HARALICK))
     patterns = [f"with {bit} of 8 neighbours not darker, adjacent" for bit in range(LBP_BINS - 1)] + ["not uniform"]
     lbp = [
-        Feature(f"cell_lbp_{number}", "textural", "cell", f"share of pixels {pattern}", "1", "Ojala et al. 2002 (riu2)")
+        Feature(
+            f"cell_lbp_{number}",
+            "textural",
+            "cell",
+            f"share of pixels {pattern}, neighbours {_STEP}",
+            "1",
+            "Ojala et al. 2002 (riu2)",
+        )
         for number, pattern in enumerate(patterns)
     ]
     return glcm + lbp
@@ -148,7 +155,7 @@ def _tavakoli() -> tuple[Feature, ...]:
 
 
 FEATURES: tuple[Feature, ...] = (*_morphological(), *_colorimetric(), *_textural())
-"""The 89 handcrafted features (report 001) in the order of the columns: 23 morphological, 36 of colour, 30 of texture."""
+"""The 89 handcrafted features (report 001), in the order of the columns: 23 of shape, 36 of colour, 30 of texture."""
 
 TAVAKOLI_FEATURES: tuple[Feature, ...] = _tavakoli()
 """The 51 features of report 004 (§2.2): 3 shapes, and 4 ratios on each of the 12 channels of four colour spaces."""

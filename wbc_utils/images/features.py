@@ -64,11 +64,11 @@ def require_usable(image: np.ndarray, segmentation: Segmentation) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         found = f"the image is {image.dtype} {image.shape}, not uint8 (height, width, 3)"
         raise FeatureError(found, "Open it with wbc_utils.data.images.open_image.")
-    if nucleus.shape != image.shape[:2] or cell.shape != image.shape[:2]:
-        raise FeatureError(
-            f"the masks are {nucleus.shape} and {cell.shape}, the image {image.shape[:2]}",
-            "Segment the same image that is measured.",
+    if {nucleus.shape, cell.shape} != {image.shape[:2]} or {nucleus.dtype, cell.dtype} != {np.dtype(bool)}:
+        found = (
+            f"the masks are {nucleus.dtype} {nucleus.shape} and {cell.dtype} {cell.shape}, the image {image.shape[:2]}"
         )
+        raise FeatureError(found, "Masks are bool; segment the same image that is measured.")
     if not nucleus.any():
         raise FeatureError("the nucleus is empty", "Check segmentation.ok first.")
     if (nucleus & ~cell).any():
