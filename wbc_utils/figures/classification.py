@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from wbc_utils.labels import CONFUSABLE_PAIRS, cell_color
+from wbc_utils.labels import CELL_TYPES, CONFUSABLE_PAIRS, cell_color
 
 
 def confusion_matrix(confusion: np.ndarray, order: Sequence[str], title: str) -> Figure:
@@ -52,7 +52,7 @@ def scores(table: pd.DataFrame, title: str, xlabel: str) -> Figure:
     rows = table.iloc[::-1].reset_index(drop=True)
     fig, axes = plt.subplots(figsize=(6.0, 1.1 + 0.3 * len(rows)))
     for place, row in rows.iterrows():
-        color = cell_color(row["name"]) if row["name"].isupper() else "#0072b2"
+        color = cell_color(row["name"]) if row["name"] in CELL_TYPES else "#0072b2"
         axes.plot([row["low"], row["high"]], [place, place], color=color, linewidth=2)
         axes.plot(row["value"], place, "o", color=color)
         axes.annotate(f"{row['value']:.3f}", (row["high"], place), xytext=(5, -3.5), textcoords="offset points",
