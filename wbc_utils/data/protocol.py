@@ -70,16 +70,20 @@ def _without_leaks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells(table: pd.DataFrame, labels: pd.Series, folds: int, seed: int) -> pd.DataFrame:
-    """Split labelled cell images by class; clusters under two labels are of no use as truth and excluded."""
+    """Split labelled cell images by class; clusters under two labels are of no use as truth and excluded.
+
+    Folds hold every used image except those of a published test split: cross-validation and our own three-way split
+    are two ways to use the same cells, not to be mixed.
+    """
     torn = labels.groupby(table["cluster"]).transform("nunique") > 1
     table = table.assign(
         split=table["split"].mask(torn, "excluded"),
         reason=table["reason"].mask(torn, "same picture under two labels"),
     )
     used = table["split"] != "excluded"
+    in_folds = used & (table["split"] != "test")
     if set(table.loc[used, "split"]) == {"all"}:
         table.loc[used, "split"] = stratified_groups(labels[used], table.loc[used, "cluster"], OWN_FRACTIONS, seed)
-    in_folds = used & (table["split"] != "test") if "test" in set(table["split"]) else used
     return _with_folds(table, in_folds, group_folds(labels[in_folds], table.loc[in_folds, "cluster"], folds, seed))
 
 
