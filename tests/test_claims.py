@@ -219,5 +219,5 @@ def test_the_digest_of_a_notebook_follows_its_own_claims_and_that_of_the_summary
 def test_a_property_of_the_method_is_compared_on_any_data(make_use):
     free = claim(value=89, metric="features.count", any_data=True)
     metrics = {"features.count": Metric(value=89, n=89)}
-    assert answer(free, metrics, []).verdict == "confirmed"
-    assert answer(free, {"features.count": Metric(value=88, n=88)}, []).verdict == "contradicted"
+    assert claims.answer(free, metrics, []).verdict == "confirmed"
+    assert claims.answer(free, {"features.count": Metric(value=88, n=88)}, []).verdict == "contradicted"

@@ -29,9 +29,7 @@ def _nothing_recorded(monkeypatch):
 
 def test_a_recorded_number_is_kept_and_published_with_all_that_judges_it(published):
     interval = np.array([0.4, 0.6])
-    repro.record(
-        "cbc.ap", np.float64(0.5), n=np.int64(60), ci=interval, split="test", unit="AP", init="random"
-    )
+    repro.record("cbc.ap", np.float64(0.5), n=np.int64(60), ci=interval, split="test", unit="AP", init="random")
     expected = Metric(value=0.5, ci=(0.4, 0.6), n=60, split="test", unit="AP", init="random")
     assert repro.RECORDED == {"cbc.ap": expected}
     [bundle] = published
