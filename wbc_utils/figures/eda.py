@@ -75,7 +75,7 @@ def box_sizes(boxes: pd.DataFrame, title: str) -> Figure:
         axes.plot([0, wide, wide], [high, high, 0], color=color, linestyle="--", linewidth=1)
         axes.scatter([], [], s=30, marker=marker, color=color, label=label)
     axes.set(xlabel="width, px", ylabel="height, px", title=title, xlim=(0, None), ylim=(0, None))
-    axes.legend(loc="lower right", fontsize=10)
+    axes.legend(loc="upper left", fontsize=10)
     return fig
 
 
