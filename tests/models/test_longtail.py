@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wbc_utils.labels import WBCBENCH_CODES
 from wbc_utils.models import ModelError
-from wbc_utils.models.longtail import WBCBENCH_COUNTS, chooser, longtail_counts, longtail_draw
+from wbc_utils.models.longtail import WBCBENCH_COUNTS, LongTail, longtail_counts, longtail_draw
 
 REFERENCE = {"SNE": 1000, "LY": 500, "PLY": 2}
 
@@ -91,7 +91,7 @@ def test_a_class_with_fewer_rows_than_wanted_is_refused():
 
 def test_each_fold_trains_on_a_long_tail_of_its_own_rows_and_tests_all_of_its_cells(make_table):
     table = make_table({"SNE": 300, "LY": 300, "EO": 300})
-    choose = chooser(table, {}, 1, seed=0)
+    choose = LongTail(table, {}, 1, seed=0)
     for fold, train, test in table.parts(choose):
         assert Counter(table.y[train].tolist()) == {"SNE": 200, "LY": 122, "EO": 13}
         assert len(test) == 300

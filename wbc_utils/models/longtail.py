@@ -5,12 +5,13 @@ with and without the draw are of the same items.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from wbc_utils.models import ModelError
-from wbc_utils.models.table import Choose, FeatureTable
+from wbc_utils.models.table import FeatureTable
 
 WBCBENCH_COUNTS: dict[str, int] = {
     "SNE": 15048, "LY": 9230, "MO": 3195, "BL": 2271, "EO": 979, "MY": 513, "BA": 494, "BNE": 451, "MMY": 433,
@@ -99,10 +100,11 @@ def longtail_draw(
     return np.sort(drawn.index.to_numpy())
 
 
-def chooser(table: FeatureTable, stand_ins: Mapping[str, str], minimum: int, seed: int) -> Choose:
-    """Return what narrows the training rows of each fold to a long-tailed draw (see `longtail_counts`).
+@dataclass(frozen=True)
+class LongTail:
+    """Narrow the training rows of each fold to a long-tailed draw; to be given as ``choose``.
 
-    Parameters
+    Attributes
     ----------
     table
         The cells.
@@ -112,10 +114,15 @@ def chooser(table: FeatureTable, stand_ins: Mapping[str, str], minimum: int, see
         Of the draws; each fold has its own.
     """
 
-    def choose(train: np.ndarray, fold: int) -> np.ndarray:
-        labels, counts = np.unique(table.y[train], return_counts=True)
-        wanted = longtail_counts(dict(zip(labels.tolist(), counts.tolist(), strict=True)), stand_ins, minimum)
-        rng = np.random.default_rng([seed, fold + 1])
-        return train[longtail_draw(table.y[train], table.groups[train], wanted, rng)]
+    table: FeatureTable
+    stand_ins: Mapping[str, str]
+    minimum: int
+    seed: int
 
-    return choose
+    def __call__(self, train: np.ndarray, fold: int) -> np.ndarray:
+        """Return the rows that a fold trains on, of those that it may."""
+        y, groups = self.table.y[train], self.table.groups[train]
+        labels, counts = np.unique(y, return_counts=True)
+        available = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+        wanted = longtail_counts(available, self.stand_ins, self.minimum)
+        return train[longtail_draw(y, groups, wanted, np.random.default_rng([self.seed, fold + 1]))]
