@@ -33,7 +33,7 @@ lab: $(BIN)/.ready  ## open the notebooks in JupyterLab
 
 lock: $(BIN)/.ready  ## resolve the dependencies anew into requirements.lock and environment.yml
 	$(BIN)/uv pip compile pyproject.toml --group dev --group slurm --universal --python-version 3.11 --quiet --upgrade \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+	  --generate-hashes --custom-compile-command "make lock" -o requirements.lock
 	$(BIN)/python tests/environment.py > environment.yml
 
 clean:  ## remove what was built (not .venv, not the data)
