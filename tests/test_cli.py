@@ -134,14 +134,21 @@ def test_data_check_says_which_release_it_found_and_counts_its_findings(wbc, mon
     monkeypatch.setenv("WBC_DATA", str(tmp_path))
     (tmp_path / "bcd" / "images").mkdir(parents=True)
     Image.new("RGB", (40, 20)).save(tmp_path / "bcd" / "images" / "a.png")
-    table = "image,xmin,ymin,xmax,ymax,label\na.png,1,1,5,5,rbc\nb.png,9,9,12,12,rbc\n"
+    Image.effect_noise((40, 20), 50).convert("RGB").save(tmp_path / "bcd" / "images" / "c.png")
+    whole = (tmp_path / "bcd" / "images" / "c.png").read_bytes()
+    (tmp_path / "bcd" / "images" / "c.png").write_bytes(whole[: len(whole) // 2])
+    rows = ["a.png,1,1,5,5,rbc", "a.png,3,3,3,9,rbc", "b.png,9,9,12,12,rbc", "c.png,1,1,5,5,rbc"]
+    table = "\n".join(["image,xmin,ymin,xmax,ymax,label", *rows])
     (tmp_path / "bcd" / "annotations.csv").write_text(table)
     code, printed, _ = wbc("data", "check", "bcd")
     assert code == 0
     assert re.search(
-        r"^Blood Cell Detection.*: differs – 2 files here, .*; 2 files, digest [0-9a-f]{64}$", printed, re.M
+        r"^Blood Cell Detection.*: differs – 3 files here, .*; 3 files, digest [0-9a-f]{64}$", printed, re.M
     )
-    assert re.search(r"^1 findings\n  1 × image named but absent: dropped \(e\.g\. .*b\.png\)$", printed, re.M)
+    assert "3 findings" in printed
+    assert re.search(r"^  1 × image named but absent: dropped \(e\.g\. .*b\.png\)$", printed, re.M)
+    assert re.search(r"^  1 × box without area: dropped \(e\.g\. .*a\.png\)$", printed, re.M)
+    assert re.search(r"^  1 × .*: excluded from every split \(e\.g\. .*c\.png\)$", printed, re.M)
 
 
 def test_fetch_prints_where_the_data_set_is(wbc, monkeypatch, tmp_path):

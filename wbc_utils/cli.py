@@ -103,13 +103,19 @@ def fetch(name: str) -> None:
 
 @data_app.command()
 def check(name: str) -> None:
-    """Compare a data set on disk with its registered releases and read it once, listing every finding."""
-    from wbc_utils import paths
-    from wbc_utils.data import registry
+    """Compare a data set on disk with its registered releases, read, decode and clean it, and list every finding."""
+    import pandas as pd
 
-    use = registry.inspect(name, paths.data_root())
+    from wbc_utils import paths
+    from wbc_utils.data import fingerprints, overview, registry
+
+    root = paths.data_root()
+    use = registry.inspect(name, root)
     typer.echo(f"{use.title}: {use.release} – {use.note}; {use.files} files, digest {use.digest}")
-    audit = registry.read(name, paths.data_root()).audit
+    dataset = overview.clean_all({name: registry.read(name, root)})[name]
+    errors = fingerprints.fingerprint(dataset.images["path"]).errors
+    broken = dataset.images.iloc[list(errors)][["image"]].assign(dataset=name, error=list(errors.values()))
+    audit = pd.concat([dataset.audit, overview.unreadable_rows(broken)], ignore_index=True)
     typer.echo(f"{len(audit)} findings")
     for (reason, decision), rows in audit.groupby(["reason", "decision"]):
         typer.echo(f"  {len(rows)} × {reason}: {decision} (e.g. {rows.iloc[0]['image']})")

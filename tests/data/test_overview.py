@@ -86,6 +86,15 @@ def test_a_sample_has_one_cell_of_each_label_in_lineage_order(data):
 
 
 def test_sampled_fields_come_with_their_own_boxes(data):
-    pictures, boxes = overview.sample_fields(data["cbc"], 3, np.random.default_rng(0))
+    images = overview.image_table(data)
+    pictures, boxes = overview.sample_fields(data["cbc"], images, 3, np.random.default_rng(0))
     assert len(pictures) == len(boxes) == 3
     assert all(len(set(own["image"])) == 1 for own in boxes)
+
+
+def test_an_unreadable_image_is_a_row_of_the_audit():
+    unreadable = pd.DataFrame({"dataset": ["cbc"], "image": ["a.jpg"], "error": ["the file is empty"]})
+    [row] = overview.unreadable_rows(unreadable).to_dict("records")
+    assert (row["dataset"], row["image"], row["reason"]) == ("cbc", "a.jpg", "the file is empty")
+    assert row["decision"] == "excluded from every split"
+    assert overview.unreadable_rows(unreadable.iloc[:0]).empty

@@ -8,7 +8,7 @@ import pandas as pd
 
 from wbc_utils.data import boxes, registry, synthetic
 from wbc_utils.data.images import ImageError, open_image
-from wbc_utils.data.tables import DataError, Dataset
+from wbc_utils.data.tables import AUDIT_COLUMNS, DataError, Dataset
 from wbc_utils.labels import DIAGNOSES, in_lineage_order
 from wbc_utils.paths import data_root, project_root
 
@@ -97,6 +97,18 @@ def color_statistics(images: pd.DataFrame, rng: np.random.Generator, at_most: in
     return pd.DataFrame(rows, columns=["dataset", "image", "brightness", "saturation"])
 
 
+def unreadable_rows(unreadable: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the audit for images that could not be decoded.
+
+    Parameters
+    ----------
+    unreadable
+        ``dataset``, ``image``, ``error``, as a `wbc_utils.data.duplicates.DuplicateScan` has it.
+    """
+    rows = unreadable.rename(columns={"error": "reason"}).assign(row=pd.NA, decision="excluded from every split")
+    return rows[list(AUDIT_COLUMNS)].astype({"row": "Int64"})
+
+
 def class_counts(datasets: dict[str, Dataset]) -> pd.DataFrame:
     """Return one row a data set, split and class: ``objects`` (boxes, cells or patients)."""
     parts = []
@@ -148,10 +160,22 @@ def may_be_shown(names: Iterable[str], data_source: str) -> list[str]:
     return [name for name in names if data_source == "synthetic" or registry.get_entry(name).licence != NO_LICENCE]
 
 
-def sample_fields(dataset: Dataset, number: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list]:
-    """Draw fields at random: their pictures and their boxes."""
-    readable = dataset.images[dataset.images["image"].isin(dataset.table["image"])]
-    chosen = readable.iloc[np.sort(rng.permutation(len(readable))[:number])]
+def sample_fields(
+    dataset: Dataset, images: pd.DataFrame, number: int, rng: np.random.Generator
+) -> tuple[list[np.ndarray], list[pd.DataFrame]]:
+    """Draw fields at random: their pictures and their boxes.
+
+    Parameters
+    ----------
+    dataset
+        One with boxes.
+    images
+        Rows of `image_table`, readable ones; those of the data set that have boxes are drawn from.
+    number
+        Of fields, at most.
+    """
+    boxed = images[(images["dataset"] == dataset.name) & images["image"].isin(dataset.table["image"])]
+    chosen = boxed.iloc[np.sort(rng.permutation(len(boxed))[:number])]
     pictures = [open_image(path) for path in chosen["path"]]
     return pictures, [dataset.table[dataset.table["image"] == image] for image in chosen["image"]]
 
@@ -162,7 +186,7 @@ def sample_cells(images: pd.DataFrame, rng: np.random.Generator) -> tuple[list[n
     Parameters
     ----------
     images
-        Rows of `image_table` of one data set.
+        Rows of `image_table` of one data set, readable ones.
     """
     pictures, labels = [], in_lineage_order(images["label"].dropna())
     for label in labels:
