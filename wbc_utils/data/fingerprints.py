@@ -101,19 +101,6 @@ def fingerprint(paths: Iterable[Path | str], threads: int | None = None) -> Fing
     return Fingerprints(tuple(digests), hashes, thumbnails, dict(sorted(errors.items())))
 
 
-def exact_digests(paths: Iterable[Path | str]) -> list[str | None]:
-    """Return the SHA-256 of the decoded pixels of each image, None where it cannot be read.
-
-    `fingerprint` gives the same digests, the hashes and the reasons of unreadable images in one pass.
-    """
-    return list(fingerprint(paths).digests)
-
-
-def hash_images(paths: Iterable[Path | str]) -> np.ndarray:
-    """Return the perceptual hashes of images in all orientations, (n, 8) uint64, zero where unreadable."""
-    return fingerprint(paths).hashes
-
-
 def pixel_digest(image: np.ndarray) -> str:
     """Return the SHA-256 of shape and pixels, whatever file format they were stored in.
 
