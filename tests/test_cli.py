@@ -2,6 +2,7 @@ import re
 import sys
 
 import pytest
+from cell_models import save_certain, save_images
 from PIL import Image
 
 import wbc_utils
@@ -32,7 +33,7 @@ def test_help_names_every_command_and_what_to_start_with(wbc):
     code, printed, _ = wbc("--help")
     assert code == 0
     assert "Start with: wbc run 01" in printed
-    for name in ("run", "render", "params", "data"):
+    for name in ("run", "render", "params", "predict", "data"):
         assert re.search(rf"^\W*{name} ", printed, re.MULTILINE)
 
 
@@ -203,3 +204,36 @@ def test_render_makes_every_page_anew_that_has_run_and_the_index(wbc, toy, make_
     toy.manifest.write_text(make_manifest().model_dump_json())
     assert wbc("render") == (0, f"{toy.page}\n{index}\n", "")
     assert "It runs." in toy.page.read_text()
+
+
+def test_predict_writes_a_table_and_prints_a_paragraph(wbc, tmp_path):
+    weights = save_certain(tmp_path / "certain.safetensors", {"SNE": 0.4, "BNE": 0.3, "LY": 0.3})
+    folder, out = save_images(tmp_path / "cells", "a.png", "b.png"), tmp_path / "preds.csv"
+    (folder / "c.png").touch()
+    words = ["--model", weights, "--images", folder, "--out", out, "--cell-px", "20", "--min-confidence", "0.5"]
+    code, printed, errors = wbc("predict", *map(str, words), "--views", "8", "--temperature", "1", "--device", "cpu")
+    assert (code, errors) == (0, "")
+    assert out.read_text() == (
+        "image,label,confidence,abstain,BNE,SNE,LY,reason\n"
+        "a.png,SNE,0.400000,yes,0.300000,0.400000,0.300000,\n"
+        "b.png,SNE,0.400000,yes,0.300000,0.400000,0.300000,\n"
+        "c.png,,,,,,,the file has zero bytes\n"
+    )
+    assert printed.startswith("2 of 3 images labelled (1 × the file has zero bytes): SNE 2. Confidence is below 0.5")
+    assert printed.endswith("Not a medical device: for research and teaching only.\n")
+
+
+def test_predict_on_an_empty_folder_names_it_and_the_endings(wbc, tmp_path):
+    (tmp_path / "cells").mkdir()
+    words = ["--model", "gone.safetensors", "--images", str(tmp_path / "cells"), "--out", str(tmp_path / "preds.csv")]
+    code, printed, errors = wbc("predict", *words)
+    assert (code, printed) == (1, "")
+    assert re.fullmatch(r"error: the folder .*/cells holds no image .* \.bmp, \.jpeg, .*\n", errors)
+    assert not (tmp_path / "preds.csv").exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--model", "a", "--images", "b"], ["--views", "many"]])
+def test_predict_that_lacks_a_word_or_does_not_parse_ends_with_exit_code_two(wbc, words):
+    code, printed, errors = wbc("predict", *words)
+    assert (code, printed) == (2, "")
+    assert "Usage: " in errors

@@ -106,10 +106,10 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
 
     if not wanted:
         return say("undecided", claim.reason or "no notebook measures this yet")
+    if ours and claim.incomparable:
+        return say("not comparable", claim.incomparable)
     if len(ours) < len(wanted):
         return say("undecided", f"not measured in this profile (notebook {claim.notebook}, data set {claim.dataset})")
-    if claim.incomparable:
-        return say("not comparable", claim.incomparable)
     if not claim.any_data and (why := _other_data(claim, use)):
         return say("not comparable", why)
     published = _flat(claim.value)

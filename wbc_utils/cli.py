@@ -1,6 +1,7 @@
-"""The command ``wbc``: run notebooks, list parameters, fetch and check data, render pages."""
+"""The command ``wbc``: run notebooks, list parameters, fetch and check data, render pages, label images."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -77,6 +78,45 @@ def list_parameters(number: Annotated[str | None, typer.Argument(help="Two digit
         for row in rows:
             columns = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
             typer.echo("  " + "  ".join([*columns, row[3]]))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option(help="Weights with their card, a .safetensors file.")],
+    images: Annotated[Path, typer.Option(help="Folder, or CSV file with a column image, path or ID.")],
+    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    views: Annotated[
+        int | None, typer.Option(help="1, or 8 for the mean over orientations; by default the card's.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Above 1 less confident, below 1 more; by default the card's.")
+    ] = None,
+    cell_px: Annotated[
+        float | None, typer.Option(help="Diameter of a typical cell in pixels; measured if left out.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="The model abstains below it, said in a column; never if left out.")
+    ] = None,
+    submission: Annotated[str | None, typer.Option(help="wbcbench: write ID,labels instead of probabilities.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the GPU where there is one.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 64,
+) -> None:
+    """Label the cell images of a folder or a list with a saved model: one row an image, a probability each class."""
+    from wbc_utils import labelling
+
+    request = labelling.Request(
+        model=model,
+        images=images,
+        out=out,
+        views=views,
+        temperature=temperature,
+        cell_px=cell_px,
+        min_confidence=min_confidence,
+        submission=submission,
+        device=device,
+        batch_size=batch_size,
+    )
+    labelling.label_images(request, say=typer.echo)
 
 
 @data_app.command(name="list")

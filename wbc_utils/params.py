@@ -72,14 +72,69 @@ class HandcraftedFeatures(DataParameters):
     shown: int = Field(10, description="segmentations shown in each montage", ge=1)
 
 
+class EfficientNetToConvNeXt(DataParameters):
+    """Notebook 03."""
+
+    needs = ("01",)
+    headline = "pbc.macro_f1"
+
+    first_architecture: str = Field("test_efficientnet", description="timm network of rung (a)")
+    architecture: str = Field("test_convnext", description="timm network of rungs (b) to (d)")
+    control_architecture: str = Field("test_resnet", description="timm network of rung (e)")
+    init: str = Field("random", description="first weights: random, imagenet, or the path of a .safetensors file")
+    image_px: int = Field(32, description="side of the networks' input, px", ge=16)
+    field_cells: float = Field(1.5, description="side of the input in median cell diameters", gt=0)
+    stem_stride: int | None = Field(None, description="stride of the first convolution of (b) to (d), if not timm's")
+    epochs: int = Field(4, description="epochs of the rungs (a) to (d)", ge=1)
+    control_epochs: int = Field(4, description="epochs of rung (e)", ge=1)
+    batch_size: int = Field(32, description="cells a step", ge=2)
+    learning_rate: float = Field(2e-3, description="after the warm-up of one epoch", gt=0)
+    restart_epochs: int = Field(2, description="period of the warm restarts of (b) to (d), epochs (T_0)", ge=1)
+    freeze_epochs: int = Field(
+        1, description="epochs of (d) in which only the head learns, if init is not random", ge=0
+    )
+    ema: float | None = Field(None, description="decay of the moving average of the weights of (e), a step")
+    head_epochs: int = Field(2, description="epochs of the new head on balanced draws", ge=1)
+    tail_epochs: int = Field(2, description="epochs on the long-tailed draw", ge=1)
+    tail_minimum: int = Field(3, description="fewest training cells of a class in the long-tailed draw", ge=2)
+    repeats: int = Field(2, description="seeds that rung (b) is trained with", ge=1)
+    amp: Literal["off", "fp16", "bf16"] = Field("off", description="mixed precision of the training")
+    measured_cells: int = Field(100, description="training cells whose diameter is measured for the scale", ge=20)
+
+
+class TsneDiagnostics(DataParameters):
+    """Notebook 04."""
+
+    needs = ("01", "03")
+    headline = "pbc.knn_purity"
+
+    neighbours: int = Field(5, description="neighbours of a cell whose labels are looked at", ge=1)
+    folds: int = Field(3, description="folds of the linear probe", ge=2)
+    perplexity: float = Field(15.0, description="of t-SNE, about the number of neighbours that count", gt=0)
+    oof_architecture: str = Field("test_convnext", description="timm network of the out-of-fold probabilities")
+    oof_folds: int = Field(2, description="networks that give out-of-fold probabilities", ge=2)
+    oof_epochs: int = Field(4, description="epochs of each of them", ge=1)
+    batch_size: int = Field(32, description="cells a step", ge=2)
+    learning_rate: float = Field(2e-3, description="after the warm-up of one epoch", gt=0)
+    planted_share: float = Field(0.02, description="share of labels exchanged on purpose", gt=0, lt=0.2)
+    shown: int = Field(6, description="worst errors shown, and half of the doubtful labels shown", ge=1)
+    shown_neighbours: int = Field(4, description="neighbours shown of each", ge=1)
+
+
 class Summary(Parameters):
     """Notebook 99."""
 
-    needs = ("01", "02")
+    needs = ("01", "02", "03", "04")
     headline = "claims.confirmed"
 
 
-NOTEBOOKS: dict[str, type[Parameters]] = {"01": EdaAndDuplicates, "02": HandcraftedFeatures, "99": Summary}
+NOTEBOOKS: dict[str, type[Parameters]] = {
+    "01": EdaAndDuplicates,
+    "02": HandcraftedFeatures,
+    "03": EfficientNetToConvNeXt,
+    "04": TsneDiagnostics,
+    "99": Summary,
+}
 """The notebooks that exist, by number; their parameter models say what they need."""
 
 

@@ -109,6 +109,9 @@ class _Run:
             "WBC_STAGE": str(partial / "tables"),
             "WBC_PROGRESS": str(watch.progress_file),
             "TQDM_DISABLE": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:IProgress not found"))),
+            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # notebooks side by side do not spin
             "PYTHONHASHSEED": "0",
         }
         output = partial / "notebook.ipynb"
@@ -132,7 +135,7 @@ class _Run:
         except RuntimeError as error:
             if watch.interrupted:
                 raise KeyboardInterrupt from None
-            if isinstance(error, DeadKernelError):
+            if isinstance(error, DeadKernelError) or watch.timed_out:
                 raise RunError(f"notebook {self.number}: {watch.cause_of_death()}") from None
             if "Kernel died" in str(error) or "Kernel didn't respond" in str(error):
                 raise RunError(f"notebook {self.number}: the kernel did not start ({error})") from None

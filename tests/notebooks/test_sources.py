@@ -74,6 +74,8 @@ def test_code_only_calls(number):
 @each
 def test_every_code_cell_stays_short(number):
     for cell in code_cells(number):
+        if cell.source == parameters_cell(number):
+            continue  # one line a parameter
         nodes = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.stmt)]
         assert sum(not isinstance(node, (ast.Import, ast.ImportFrom)) for node in nodes) <= 14, cell.source
 

@@ -1,4 +1,4 @@
-"""Models of arrays: classical classifiers on features, how they are validated and what they rest on."""
+"""Models: classical classifiers of features, networks of images, how they are validated and what they rest on."""
 
 
 class ModelError(ValueError):
