@@ -88,6 +88,9 @@ class EfficientNetToConvNeXt(DataParameters):
     epochs: int = Field(4, description="epochs of the rungs (a) to (d)", ge=1)
     control_epochs: int = Field(4, description="epochs of rung (e)", ge=1)
     batch_size: int = Field(32, description="cells a step", ge=2)
+    augmentation: Literal["none", "dihedral", "standard", "challenge"] = Field(
+        "standard", description="preset of random changes: none, dihedral, standard, challenge"
+    )
     learning_rate: float = Field(2e-3, description="after the warm-up of one epoch", gt=0)
     restart_epochs: int = Field(2, description="period of the warm restarts of (b) to (d), epochs (T_0)", ge=1)
     freeze_epochs: int = Field(
