@@ -6,8 +6,8 @@ FOLDER has one folder of images a class; without it the Barcelona cells under WB
 none, synthetic cells are drawn in a temporary folder, at 160 pixels and at the 360 pixels of that data set's release.
 Both sides train the same network with the same loop (`wbc_utils.fit`), loss, optimiser, batches of 64 and files. The
 peer is what one would write first: ImageFolder, one persistent worker a core, the v2 transforms on PIL images, which
-here are faster than on tensors. Its transforms have the ranges of the augmentation ``standard``, without quarter turns,
-stain and gamma, which only our side does. Validation is not timed.
+of this size are faster than on tensors. Its transforms have the ranges of the augmentation ``standard``, without
+quarter turns, stain and gamma, which only our side does. Validation is not timed.
 
 The sides take turns, and the ratio is that of neighbouring epochs; the first epoch of each is not counted. Where other
 programs use the cores, the ratio of processor times says more than that of the clock. Nothing is written into the

@@ -120,6 +120,9 @@ class TsneDiagnostics(DataParameters):
     batch_size: int = Field(32, description="cells a step", ge=2)
     learning_rate: float = Field(2e-3, description="after the warm-up of one epoch", gt=0)
     planted_share: float = Field(0.02, description="share of labels exchanged on purpose", gt=0, lt=0.2)
+    background_groups: list[int] = Field(
+        [10], description="numbers of groups of like surroundings that are kept in one fold"
+    )
     shown: int = Field(6, description="worst errors shown, and half of the doubtful labels shown", ge=1)
     shown_neighbours: int = Field(4, description="neighbours shown of each", ge=1)
 

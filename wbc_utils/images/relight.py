@@ -1,7 +1,13 @@
 """The same cell under another lamp: replace the colour of the empty slide and see what a classifier says then."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 
+from wbc_utils.data.images import open_image
+from wbc_utils.images.features import FEATURES, FeatureError, extract
+from wbc_utils.images.segment import segment
 from wbc_utils.images.stain import slide_colour
 
 _CODES = np.arange(256) / 255
@@ -40,3 +46,34 @@ def relight(image: np.ndarray, slide: np.ndarray) -> np.ndarray:
     codes = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     table = np.round(255 * codes).astype(np.uint8)
     return np.stack([table[:, channel][image[..., channel]] for channel in range(3)], axis=-1)
+
+
+def relit_features(paths: Iterable[Path | str], slide: np.ndarray) -> np.ndarray:
+    """Measure the handcrafted features of cells as if their slide had another colour.
+
+    Parameters
+    ----------
+    paths
+        Image files, each with one cell in the middle.
+    slide
+        As `relight`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Features in the order of `wbc_utils.images.features.FEATURES`, (n, features); NaN where the cell cannot be
+        measured.
+
+    Raises
+    ------
+    ImageError
+        If a file is no image.
+    """
+    rows = []
+    for path in paths:
+        image = relight(open_image(Path(path)), slide)
+        try:
+            rows.append(extract(image, segment(image)))
+        except FeatureError:
+            rows.append(np.full(len(FEATURES), np.nan))
+    return np.array(rows).reshape(-1, len(FEATURES))

@@ -109,6 +109,44 @@ def probe(
     return pd.DataFrame(rows, columns=columns)
 
 
+def counterfactual(
+    table: FeatureTable, rows: Sequence[int], changed: np.ndarray, seed: int, jobs: int = 1
+) -> pd.DataFrame:
+    """Name cells as they are and with one thing changed; the classifier learnt from neither.
+
+    Parameters
+    ----------
+    table
+        All cells as they are.
+    rows
+        Positions of the cells that were changed, (m,).
+    changed
+        Features of these cells after the change, (m, features).
+    seed
+        Of the classifier.
+    jobs
+        Folds fitted side by side.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a changed cell: ``true``, ``as it is``, ``changed``.
+
+    Raises
+    ------
+    ModelError
+        As `wbc_utils.models.table.FeatureTable`.
+    """
+    rows, n = np.asarray(rows), len(table.y)
+    both = np.concatenate([np.arange(n), rows])
+    doubled = FeatureTable(
+        np.vstack([table.features, changed]), table.y[both], table.groups[both], table.folds[both], table.names
+    )
+    model = pipeline(classifiers(seed)["RBF-SVM"], "weights", seed)
+    named = grouped_cv_predict(model, doubled, lambda train, fold: train[train < n], jobs).y_pred
+    return pd.DataFrame({"true": table.y[rows], "as it is": named[rows], "changed": named[n:]})
+
+
 def transfer(
     home: FeatureTable,
     elsewhere: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[Hashable]]],

@@ -1,10 +1,11 @@
 """Batches that nobody wrote down: separate modes of the slide's colour, and groups of cells with like surroundings.
 
-Data without patient or session numbers can still show that cells were not photographed alike. Whether this flatters a
+Data without patient or slide numbers can still show that cells were not photographed alike. Whether this flatters a
 score is seen by keeping such groups whole when the folds are made.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from wbc_utils.data.splits import group_folds
 from wbc_utils.images.stain import otsu
 from wbc_utils.metrics.bootstrap import paired_difference
-from wbc_utils.metrics.classification import macro_f1
+from wbc_utils.metrics.classification import confusion, macro_f1
 from wbc_utils.models.classical import classifiers, pipeline
 from wbc_utils.models.table import FeatureTable
 from wbc_utils.models.validation import grouped_cv_predict
@@ -64,18 +65,6 @@ def tint(slides: np.ndarray) -> np.ndarray:
     return np.log(slides[:, 0] / slides[:, 2])
 
 
-def greenness(slides: np.ndarray) -> np.ndarray:
-    """Return log(green² / (red · blue)) of the colours of empty slides, 0 for grey, (n,).
-
-    Parameters
-    ----------
-    slides
-        RGB, 1 to 255, (n, 3).
-    """
-    slides = np.asarray(slides, dtype=float)
-    return np.log(slides[:, 1] ** 2 / (slides[:, 0] * slides[:, 2]))
-
-
 def alike(measures: np.ndarray, number: int, groups: np.ndarray, seed: int) -> np.ndarray:
     """Return which of some groups of like surroundings a cell is in, (n,) int: k-means of standardised measures.
 
@@ -95,12 +84,12 @@ def alike(measures: np.ndarray, number: int, groups: np.ndarray, seed: int) -> n
 
 
 def compare_folds(
-    table: FeatureTable, measures: np.ndarray, numbers: Sequence[int], k: int, seed: int, jobs: int = 1
+    table: FeatureTable, measures: np.ndarray, numbers: Sequence[int], k: int, deals: int, seed: int, jobs: int = 1
 ) -> pd.DataFrame:
     """Compare folds that keep groups of like surroundings whole with folds that do not.
 
-    The other folds have the same number of cells of each class in each fold, drawn at random. A lower score in the
-    first is due to what cells of one group share beyond their class, or to surroundings unlike those trained on.
+    The other folds have as many cells of each class in each fold, dealt out at random, several times. A lower score in
+    the first is due to what cells of one group share beyond their class, or to surroundings unlike those trained on.
 
     Parameters
     ----------
@@ -109,51 +98,58 @@ def compare_folds(
     measures
         Of the surroundings, (n, measures).
     numbers
-        Numbers of groups to try, each more than k.
+        Numbers of groups to try, each at least k.
     k
         Number of folds.
+    deals
+        Number of random deals, at least 1.
     seed
-        Of groups, folds and bootstrap.
+        Of groups, folds, deals and bootstrap.
     jobs
         Folds fitted side by side.
 
     Returns
     -------
     pandas.DataFrame
-        One row a number of ``groups``: macro-F1 in folds of ``whole groups`` and in ``random folds``, their
-        ``difference`` (whole − random) with ``low`` and ``high`` (95 %, bootstrap over the groups).
+        One row a number of ``groups``: macro-F1 in folds of ``whole groups`` and in ``random folds`` (mean over deals);
+        their ``difference`` (whole − random) with ``low`` and ``high`` (95 %, bootstrap over the groups, mean over
+        deals); ``range of deals``, largest − smallest score of random folds: a smaller difference says nothing.
 
     Raises
     ------
     wbc_utils.data.splits.SplitError
         If there are fewer groups than folds.
     """
-    model = pipeline(classifiers(seed)["RBF-SVM"], "weights", seed)
-    order = np.unique(table.y).tolist()
     rows = []
     for number in numbers:
         group = alike(measures, number, table.groups, seed)
-        whole = group_folds(table.y, group, k, seed)
-        torn = _shuffled_within(whole, table.y, table.groups, seed)
-        predicted = [
-            grouped_cv_predict(
-                model, FeatureTable(table.features, table.y, table.groups, folds, table.names), jobs=jobs
-            )
-            for folds in (torn, whole)
-        ]
-        scores = [float(macro_f1(one.confusion(order))) for one in predicted]
-        change = paired_difference(table.y, *(one.y_pred for one in predicted), group, macro_f1, order, seed)
-        rows.append((number, scores[1], scores[0], change.value, change.low, change.high))
-    return pd.DataFrame(rows, columns=["groups", "whole groups", "random folds", "difference", "low", "high"])
+        folds = group_folds(table.y, group, k, seed)
+        whole = _named(table, folds, seed, jobs)
+        order, scores, changes = np.unique(table.y).tolist(), [], []
+        for rng in np.random.default_rng(seed).spawn(deals):
+            torn = _named(table, _dealt_again(folds, table, rng), seed, jobs)
+            scores.append(float(macro_f1(confusion(table.y, torn, order))))
+            change = paired_difference(table.y, torn, whole, group, macro_f1, order, seed)
+            changes.append((change.value, change.low, change.high))
+        score = float(macro_f1(confusion(table.y, whole, order)))
+        rows.append((number, score, np.mean(scores), *np.mean(changes, axis=0), np.ptp(scores)))
+    columns = ["groups", "whole groups", "random folds", "difference", "low", "high", "range of deals"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _shuffled_within(folds: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
+def _named(table: FeatureTable, folds: np.ndarray, seed: int, jobs: int) -> np.ndarray:
+    """Return the predicted class of each cell, out of fold, (n,)."""
+    model = pipeline(classifiers(seed)["RBF-SVM"], "weights", seed)
+    return grouped_cv_predict(model, replace(table, folds=folds), jobs=jobs).y_pred
+
+
+def _dealt_again(folds: np.ndarray, table: FeatureTable, rng: np.random.Generator) -> np.ndarray:
     """Deal the fold numbers of each class out again among its cells; duplicates follow the first of them."""
-    rng, shuffled = np.random.default_rng(seed), folds.copy()
-    for label in np.unique(y):
-        members = np.flatnonzero(y == label)
-        shuffled[members] = rng.permutation(folds[members])
-    return _as_first(shuffled, groups)
+    dealt = folds.copy()
+    for label in np.unique(table.y):
+        members = np.flatnonzero(table.y == label)
+        dealt[members] = rng.permutation(folds[members])
+    return _as_first(dealt, table.groups)
 
 
 def _as_first(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
