@@ -275,6 +275,15 @@ def test_the_digest_of_a_notebook_follows_its_source_but_not_its_outputs(tmp_pat
     assert digest("x = 2") != digest("x = 1")
 
 
+def test_the_digest_of_code_follows_all_that_it_imports():
+    alone = repro.code_digest("wbc_utils.labels")
+    assert repro.code_digest("wbc_utils.labels") == alone
+    assert repro.code_digest("wbc_utils.labels", "wbc_utils.paths") != alone
+    # features import stain, so that adding it changes nothing
+    both = ("wbc_utils.images.features", "wbc_utils.images.stain")
+    assert repro.code_digest("wbc_utils.images.extraction", *both) == repro.code_digest("wbc_utils.images.extraction")
+
+
 def test_the_digest_of_package_files_follows_files_and_folders(package, monkeypatch):
     monkeypatch.setattr(repro, "__file__", str(package / "repro.py"))
     compiled = package / "render" / "__pycache__" / "prose.pyc"

@@ -172,29 +172,40 @@ def _git(root: Path, *words: str) -> str:
 
 
 def source_digest(notebook: Path) -> str:
-    """Return one digest of a notebook's source and of all package modules that it imports, however deep.
+    """Return one digest of a notebook's source and of all package modules that it imports, however deep."""
+    import nbformat
+
+    source = "\n".join(cell.source for cell in nbformat.read(notebook, as_version=4).cells)
+    wanted = []
+    for name in sorted(_import_graph().modules):
+        parent, _, leaf = name.rpartition(".")
+        listed = rf"\bfrom {re.escape(parent)} import (?:\([^)]*|[^\n]*)\b{leaf}\b"
+        if re.search(rf"\b{re.escape(name)}\b|{listed}", source):
+            wanted.append(name)
+    return digest_bytes(source.encode(), code_digest(*wanted).encode())
+
+
+def code_digest(*modules: str) -> str:
+    """Return one digest of modules of the package and of all its modules that they import, however deep.
 
     The import graph is read from the source (`grimp`), nothing is imported. Registries and other YAML files beside
     an imported module count as part of it.
     """
-    import grimp
-    import nbformat
-
-    source = "\n".join(cell.source for cell in nbformat.read(notebook, as_version=4).cells)
-    graph = grimp.build_graph("wbc_utils", cache_dir=None)
+    graph = _import_graph()
+    wanted = set(modules).union(*(graph.find_upstream_modules(name) for name in modules))
     package = Path(__file__).parent
-    wanted: set[str] = set()
-    for name in sorted(graph.modules):
-        parent, _, leaf = name.rpartition(".")
-        listed = rf"\bfrom {re.escape(parent)} import (?:\([^)]*|[^\n]*)\b{leaf}\b"
-        if re.search(rf"\b{re.escape(name)}\b|{listed}", source):
-            wanted |= {name} | graph.find_upstream_modules(name)
     files: set[Path] = set()
     for name in wanted:
         module = package.joinpath(*name.split(".")[1:])
         file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
         files |= {file, *file.parent.glob("*.yaml")}
-    return digest_bytes(source.encode(), digest_tree(package, sorted(files)).encode())
+    return digest_tree(package, sorted(files))
+
+
+def _import_graph():
+    import grimp
+
+    return grimp.build_graph("wbc_utils", cache_dir=None)
 
 
 def package_digest(*names: str) -> str:

@@ -135,7 +135,7 @@ def test_changed_content_is_measured_anew_and_the_rest_is_kept(paths, tmp_path, 
 def test_changed_code_makes_the_cache_void(paths, tmp_path, counted, monkeypatch):
     cache = tmp_path / "cache.npz"
     extract_files(paths[:1], cache, workers=1)
-    monkeypatch.setattr(extraction.repro, "package_digest", lambda *_: "other")
+    monkeypatch.setattr(extraction.repro, "code_digest", lambda *_: "other")
     extract_files(paths[:1], cache, workers=1)
     monkeypatch.setattr(extraction, "FEATURES_VERSION", -1)
     extract_files(paths[:1], cache, workers=1)

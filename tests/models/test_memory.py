@@ -23,6 +23,6 @@ def test_equal_content_is_computed_once_whatever_the_number_of_jobs(tmp_path):
 def test_results_of_other_code_are_not_used(tmp_path, monkeypatch):
     total.calls = 0
     memory.memory(tmp_path).cache(total)(1)
-    monkeypatch.setattr("wbc_utils.repro.package_digest", lambda *names: "another version")
+    monkeypatch.setattr("wbc_utils.repro.code_digest", lambda *names: "another version")
     memory.memory(tmp_path).cache(total)(1)
     assert total.calls == 2

@@ -74,7 +74,7 @@ def load_pixels(files: Iterable[Path | str], side: int, field_px: float, folder:
 
 def _digest(files: list[Path], side: int, field_px: float) -> str:
     versions = repro.versions()
-    code = repro.package_digest("data/pixels.py", "data/framing.py", "data/images.py", "images/stain.py")
+    code = repro.code_digest(__name__)
     head = f"{side} {field_px} {code} {versions['pillow']} {versions['numpy']}".encode()
     return repro.digest_bytes(head, *map(_file_digest, files))
 

@@ -106,7 +106,7 @@ def _key(feature_set: str) -> str:
     """Return what identifies the code that measures."""
     versions = repro.versions()
     libraries = [f"{name} {versions[name]}" for name in ("numpy", "scipy", "scikit-image", "pillow")]
-    source = repro.package_digest("images", "data/images.py")
+    source = repro.code_digest(__name__)
     return " · ".join([feature_set, f"version {FEATURES_VERSION}", source, *libraries])
 
 
