@@ -13,7 +13,7 @@ from wbc_utils import ladder
 from wbc_utils.classification import CellRecipe, Cells
 from wbc_utils.fit import Fitted
 from wbc_utils.ladder import Rung, Scored
-from wbc_utils.metrics import MetricError
+from wbc_utils.metrics import MetricError, calibration
 from wbc_utils.metrics.bootstrap import grouped_interval
 from wbc_utils.metrics.classification import accuracy, macro_f1, recall
 
@@ -49,10 +49,21 @@ def test_answers_are_the_most_probable_classes_and_counted_in_rows_of_the_truth(
     assert found.confusion().tolist() == [[18, 2, 0], [0, 18, 2], [2, 0, 18]]
 
 
-def test_probabilities_are_means_over_the_views():
-    logits = np.log([[[0.9, 0.05, 0.05]], [[0.2, 0.6, 0.2]]])
+def test_probabilities_are_those_of_the_mean_logits_of_the_views():
+    logits = np.log([[[0.9, 0.05, 0.05]], [[0.1, 0.8, 0.1]]])
     found = Scored(logits, np.array([0]), np.array([0]), CLASSES)
-    assert found.probabilities == pytest.approx(np.array([[0.55, 0.325, 0.125]]))
+    roots = np.sqrt([0.09, 0.04, 0.005])
+    assert found.probabilities == pytest.approx((roots / roots.sum())[None])
+
+
+def test_a_temperature_fitted_to_the_mean_logits_is_the_best_for_the_probabilities():
+    one = scored(6, sure=3.0)
+    several = replace(one, logits=np.concatenate([one.logits, one.logits * 0.5]))
+    fitted = calibration.fit_temperature(several.logits.mean(axis=0), several.labels)
+    losses = [
+        calibration.nll(several.tempered(factor * fitted).probabilities, several.labels) for factor in (0.9, 1, 1.1)
+    ]
+    assert losses[1] == min(losses)
 
 
 def test_a_temperature_divides_the_logits_and_leaves_the_answers():

@@ -32,6 +32,7 @@ def rung(shares):
     return Rung(CellRecipe(architecture="test_convnext"), Fitted(model, pd.DataFrame(), 1, 0), {})
 
 
+GROUPS = np.arange(6)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
 
 
@@ -51,18 +52,19 @@ def test_a_classifier_that_never_looks_scores_the_same_at_every_severity():
 
 def test_probabilities_of_merged_classes_are_added_before_the_largest_is_taken():
     merged = {"BNE": "NEUTROPHIL", "SNE": "NEUTROPHIL"}
-    found = robustness.elsewhere(rung([0.3, 0.3, 0.4]), IMAGES, ["NEUTROPHIL"] * 4 + ["LY"] * 2, merged, "cpu")
+    codes = ["NEUTROPHIL"] * 4 + ["LY"] * 2
+    found = robustness.elsewhere(rung([0.3, 0.3, 0.4]), IMAGES, codes, GROUPS, merged, 1.0, "cpu")
     assert found.classes == ("NEUTROPHIL", "LY")
     np.testing.assert_allclose(found.probabilities, [[0.6, 0.4]] * 6, rtol=1e-5)
     assert scores.accuracy(found.confusion()) == pytest.approx(4 / 6)
 
 
 def test_an_answer_that_the_other_laboratory_does_not_use_counts_as_wrong():
-    found = robustness.elsewhere(rung([0.6, 0.2, 0.2]), IMAGES, ["LY"] * 6, {}, "cpu")
+    found = robustness.elsewhere(rung([0.6, 0.2, 0.2]), IMAGES, ["LY"] * 6, GROUPS, {}, 1.0, "cpu")
     assert scores.accuracy(found.confusion()) == 0
     assert found.classes == CLASSES
 
 
 def test_a_foreign_label_that_can_never_be_given_is_refused_by_name():
     with pytest.raises(MetricError, match="labels EO are none of BNE, SNE, LY"):
-        robustness.elsewhere(rung([0.3, 0.3, 0.4]), IMAGES, ["EO"] * 6, {}, "cpu")
+        robustness.elsewhere(rung([0.3, 0.3, 0.4]), IMAGES, ["EO"] * 6, GROUPS, {}, 1.0, "cpu")

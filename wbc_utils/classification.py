@@ -19,6 +19,12 @@ from wbc_utils.models import ModelError
 from wbc_utils.models.backbones import CellClassifier, build
 from wbc_utils.models.losses import class_weights, focal_loss
 
+_CODE = (
+    "fit.py", "recipe.py", "classification.py", "predict.py", "images/augment.py", "models/backbones.py",
+    "models/losses.py", "metrics/classification.py", "metrics/calibration.py",
+)  # fmt: skip
+"""What a training's result depends on, in this package."""
+
 
 @dataclass(frozen=True)
 class CellRecipe(Recipe):
@@ -252,7 +258,7 @@ def _key(cells: Cells, validation: Cells, seed: int, device: str, model: CellCla
     """Return what identifies a training beside its recipe: data, seed, first weights, code, libraries."""
     arrays = [part for some in (cells, validation) for part in (some.pixels, some.labels)]
     arrays += [value.detach().cpu().numpy() for value in model.state_dict().values()]
-    code = repro.code_digest(__name__)
+    code = repro.package_digest(*_CODE)
     versions = repro.versions()
     head = f"{cells.classes} {seed} {device} {code} {versions['torch']} {versions['timm']} {versions['torchvision']}"
     return repro.digest_bytes(head.encode(), *(memoryview(np.ascontiguousarray(part)).cast("B") for part in arrays))

@@ -54,5 +54,5 @@ def out_of_fold(
             f"fold-{fold}", inner["train"], inner["validation"], recipe, seed=seed, device=device, folder=folder
         )
         logits = predict.logits(fitted.model, cells.subset(left_out).pixels, recipe.views, 256, device)
-        found[left_out] = predict.combine(logits, recipe.temperature)
+        found[left_out] = predict.combine(logits, recipe.temperature, average="logits")
     return found

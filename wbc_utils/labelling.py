@@ -178,7 +178,7 @@ def predict_files(
         if seen:
             rows, images = list(seen), np.stack([image for image, _ in seen.values()])
             logits = predict.logits(model, images, views, request.batch_size)
-            probabilities[rows] = predict.combine(logits, temperature)[:, order]
+            probabilities[rows] = predict.combine(logits, temperature, average="logits")[:, order]
             padded[rows] = [small for _, small in seen.values()]
         if time.monotonic() - said > _SILENCE:
             said = time.monotonic()

@@ -49,8 +49,8 @@ class Scored:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """Mean probability over the views, (n, k)."""
-        return predict.combine(self.logits, self.temperature)
+        """Probabilities of the mean logits over the views, (n, k); the most probable class is the same at any T."""
+        return predict.combine(self.logits, self.temperature, average="logits")
 
     @property
     def predicted(self) -> np.ndarray:

@@ -81,7 +81,7 @@ class EfficientNetToConvNeXt(DataParameters):
     first_architecture: str = Field("test_efficientnet", description="timm network of rung (a)")
     architecture: str = Field("test_convnext", description="timm network of rungs (b) to (d)")
     control_architecture: str = Field("test_resnet", description="timm network of rung (e)")
-    init: str = Field("random", description="first weights: random, imagenet, or the path of a .safetensors file")
+    init: Literal["random", "imagenet"] = Field("random", description="first weights: random or imagenet")
     image_px: int = Field(32, description="side of the networks' input, px", ge=16)
     field_cells: float = Field(1.5, description="side of the input in median cell diameters", gt=0)
     stem_stride: int | None = Field(None, description="stride of the first convolution of (b) to (d), if not timm's")

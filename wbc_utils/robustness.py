@@ -51,10 +51,18 @@ def by_severity(rungs: Mapping[str, Rung], cells: Cells, groups: np.ndarray, see
     return pd.DataFrame(rows, columns=["model", "kind", "severity", "value", "low", "high"])
 
 
-def elsewhere(rung: Rung, images: np.ndarray, codes: Sequence[str], merged: Mapping[str, str], device: str) -> Scored:
+def elsewhere(
+    rung: Rung,
+    images: np.ndarray,
+    codes: Sequence[str],
+    groups: np.ndarray,
+    merged: Mapping[str, str],
+    temperature: float,
+    device: str,
+) -> Scored:
     """Ask a classifier about cells of another laboratory, whose labels may be coarser.
 
-    Every cell is its own group. Answers that the other laboratory has no name for stay possible, and are wrong.
+    Answers that the other laboratory has no name for stay possible, and are wrong.
 
     Parameters
     ----------
@@ -62,10 +70,12 @@ def elsewhere(rung: Rung, images: np.ndarray, codes: Sequence[str], merged: Mapp
         The classifier.
     images
         At the scale that it was trained at, uint8 (n, side, side, 3).
-    codes
-        The other laboratory's label of each cell, (n,).
+    codes, groups
+        The other laboratory's label and the duplicate group of each cell, (n,).
     merged
         For a class of the classifier, the coarser label that it counts as; their probabilities are added.
+    temperature
+        The logits are divided by it; not to be chosen on these cells.
     device
         ``cpu`` or ``cuda``.
 
@@ -78,11 +88,10 @@ def elsewhere(rung: Rung, images: np.ndarray, codes: Sequence[str], merged: Mapp
     names = list(dict.fromkeys([merged.get(code, code) for code in classes]))
     if unknown := sorted(set(codes) - set(names)):
         raise MetricError(f"labels {', '.join(unknown)} are none of {', '.join(names)}; merge them or leave them out")
-    recipe = rung.recipe
-    logits = predict.logits(rung.fitted.model, images, views=recipe.views, batch_size=256, device=device)
-    fine = predict.combine(logits, recipe.temperature)
+    logits = predict.logits(rung.fitted.model, images, views=rung.recipe.views, batch_size=256, device=device)
+    fine = predict.combine(logits, temperature, average="logits")
     coarse = np.zeros((len(fine), len(names)))
     for column, code in enumerate(classes):
         coarse[:, names.index(merged.get(code, code))] += fine[:, column]
     labels = np.array([names.index(code) for code in codes])
-    return Scored(np.log(np.maximum(coarse, 1e-12))[None], labels, np.arange(len(labels)), tuple(names))
+    return Scored(np.log(np.maximum(coarse, 1e-12))[None], labels, np.asarray(groups), tuple(names))

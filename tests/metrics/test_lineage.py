@@ -21,7 +21,9 @@ def test_neighbours_by_frequency_give_the_share_that_chance_gives():
     near = np.tile(["PMY", "MY", "MMY"], (40, 1))
     found = blob(near, LABELS, GROUPS, PRECURSORS, seed=0)
     assert found.same.value == pytest.approx(1 / 3)
-    assert found.chance == pytest.approx(1 / 3)
+    # of the 29 other cells of the group 9 are of a cell's own type
+    assert found.chance == pytest.approx(9 / 29)
+    assert found.over_chance.value == pytest.approx(1 / 3 - 9 / 29)
 
 
 def test_neighbours_outside_lower_the_inside_share_and_not_the_same_share():
@@ -37,6 +39,7 @@ def test_shares_lie_inside_their_intervals_and_between_zero_and_one(seed):
     found = blob(rng.choice(LABELS, (40, 5)), LABELS, GROUPS, PRECURSORS, seed=0)
     for share in (found.inside, found.same):
         assert 0 <= share.low <= share.value <= share.high <= 1
+    assert found.over_chance.low <= found.over_chance.value <= found.over_chance.high
 
 
 def test_no_item_of_the_types_and_no_neighbour_inside_are_refused():

@@ -27,14 +27,19 @@ class Blob(NamedTuple):
         Share of the neighbours of a cell of these types that are of these types: 1 is a closed group.
     same
         Share of those neighbours that are of the cell's own type.
-    chance
-        That share if neighbours inside the group were drawn by its frequencies: the group is indistinct if ``same``
-        does not exceed it.
+    over_chance
+        By how much ``same`` exceeds the share that neighbours drawn from the group's other cells would give: the group
+        is indistinct if this is not above zero.
     """
 
     inside: Interval
     same: Interval
-    chance: float
+    over_chance: Interval
+
+    @property
+    def chance(self) -> float:
+        """The share of neighbours of the same type if they were drawn from the group's other cells."""
+        return self.same.value - self.over_chance.value
 
 
 def blob(
@@ -67,13 +72,16 @@ def blob(
         raise MetricError(f"no neighbour of {', '.join(types)} is one of them; the share inside is zero, no more")
     same = near[own] == labels[own, None]
     inside = group_mean_interval(member.mean(axis=1), np.asarray(groups)[own], seed)
-    sums = group_sums(np.column_stack([same.sum(axis=1), member.sum(axis=1)]), np.asarray(groups)[own])
-    with np.errstate(invalid="ignore"):
-        drawn = np.divide(*resampled_sums(sums, seed).T)
-    low, high = percentile_bounds(drawn)
-    value = float(sums[:, 0].sum() / sums[:, 1].sum())
-    share = np.array([(labels[own] == code).mean() for code in types])
-    return Blob(inside, Interval(value, float(low), float(high), len(sums)), float((share**2).sum()))
+    others = pd.Series(labels[own]).map(pd.Series(labels[own]).value_counts()).to_numpy() - 1
+    expected = member.sum(axis=1) * others / max(own.sum() - 1, 1)
+    columns = [same.sum(axis=1), same.sum(axis=1) - expected, member.sum(axis=1)]
+    sums = group_sums(np.column_stack(columns), np.asarray(groups)[own])
+    drawn = resampled_sums(sums, seed)
+    drawn = drawn[drawn[:, 2] > 0]
+    low, high = percentile_bounds(drawn[:, :2] / drawn[:, 2:])
+    values = sums[:, :2].sum(axis=0) / sums[:, 2].sum()
+    same_type, excess = (Interval(*map(float, bounds), len(sums)) for bounds in zip(values, low, high, strict=True))
+    return Blob(inside, same_type, excess)
 
 
 def rank_correlation(distances: pd.DataFrame, stages: Sequence[str]) -> float:
