@@ -58,6 +58,16 @@ def test_a_training_is_the_loop_written_out():
     assert fitted.history["learning_rate"].tolist() == [recipe.rate(epoch + 0.9) for epoch in range(4)]
 
 
+def test_named_losses_are_summed_and_each_is_recorded():
+    whole = fit(ToyTask(scores=[1, 2, 3]), PLAIN, seed=0)
+    parts = fit(ToyTask(scores=[1, 2, 3], shares={"loss_box": 0.25, "loss_class": 0.75}), PLAIN, seed=0)
+    assert list(parts.history)[:5] == ["epoch", "loss", "loss_box", "loss_class", "score"]
+    assert_same_weights(parts.model.state_dict(), whole.model.state_dict())
+    assert parts.history["loss"].tolist() == whole.history["loss"].tolist()
+    assert (parts.history["loss_box"] * 4).tolist() == pytest.approx(whole.history["loss"].tolist(), rel=1e-6)
+    assert (parts.history["loss_class"] / 0.75).tolist() == pytest.approx(whole.history["loss"].tolist(), rel=1e-6)
+
+
 def test_a_step_is_taken_at_the_rate_of_its_middle_so_that_none_is_lost_or_past_a_restart():
     task = ToyTask(size=20)
     fitted = fit(task, replace(RECIPE, epochs=4, warmup_epochs=1, restart_epochs=1), seed=0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts
+from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, StepLR
 
 from wbc_utils.recipe import FitError, Recipe
 
@@ -51,6 +51,14 @@ def test_the_warm_up_is_a_straight_line_and_the_schedule_begins_at_its_end():
     assert [recipe.rate(x) for x in (2.5, 3.5, 4.5, 5.5)] == pytest.approx([0.15, 0.3, 0.15, 0.3])
 
 
+def test_the_steps_are_those_of_torch_and_count_from_the_end_of_the_warm_up():
+    recipe = Recipe(epochs=9, learning_rate=0.3, schedule="step", step_epochs=3, warmup_epochs=0)
+    expected = rates_of_torch(StepLR, 9, step_size=3, gamma=0.1)
+    assert [recipe.rate(epoch + 0.5) for epoch in range(9)] == pytest.approx(expected, rel=1e-12)
+    late = Recipe(epochs=9, learning_rate=0.3, schedule="step", step_epochs=3, warmup_epochs=0.5)
+    assert [late.rate(x) for x in (0.25, 0.5, 3.49, 3.5, 6.5)] == pytest.approx([0.15, 0.3, 0.3, 0.03, 0.003])
+
+
 def test_the_constant_rate_stays_after_the_warm_up():
     recipe = Recipe(epochs=9, learning_rate=0.3, schedule="constant", warmup_epochs=1)
     assert {recipe.rate(x) for x in (1, 2.5, 9)} == {0.3}
@@ -62,7 +70,7 @@ def test_a_training_shorter_than_its_warm_up_only_warms_up():
 
 
 @given(
-    st.sampled_from(["cosine", "restarts", "constant"]),
+    st.sampled_from(["cosine", "restarts", "step", "constant"]),
     st.integers(1, 50),
     st.integers(1, 20),
     st.floats(0, 5),
@@ -78,7 +86,7 @@ def test_rates_lie_between_zero_and_the_learning_rate(schedule, epochs, restart_
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"epochs": 0}, {"batch_size": 0}, {"accumulate": 0}, {"restart_epochs": 0}, {"patience": 0},
+        {"epochs": 0}, {"batch_size": 0}, {"accumulate": 0}, {"restart_epochs": 0}, {"step_epochs": 0}, {"patience": 0},
         {"warmup_epochs": -1}, {"freeze_epochs": -1}, {"weight_decay": -0.1}, {"learning_rate": 0},
         {"learning_rate": math.nan}, {"clip": 0}, {"ema": 1}, {"ema": 0}, {"weight_decay": math.inf},
     ],
@@ -91,3 +99,12 @@ def test_a_number_out_of_range_is_named_with_what_is_allowed(wrong):
 def test_the_recipe_cannot_be_changed_afterwards():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Recipe().epochs = 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"optimizer": "adam"}, {"schedule": "cosin"}, {"amp": "f16"}], ids=lambda wrong: next(iter(wrong))
+)
+def test_a_word_that_is_not_allowed_is_refused_with_those_that_are(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(FitError, match=f"{name} is '{value}'; allowed are"):
+        Recipe(**wrong)

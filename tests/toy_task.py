@@ -16,11 +16,11 @@ class ToyTask:
     """Twenty points in batches.
 
     ``scores`` replaces the scores of the epochs; ``before`` is called with epoch and step before each batch; ``damage``
-    multiplies the loss at an epoch and step.
+    multiplies the loss at an epoch and step; ``shares`` names parts of the loss, by their shares of it.
     """
 
-    def __init__(self, size=4, dropout=0.0, scores=None, before=None, damage=None, dtype=torch.float32):
-        self.size, self.scores, self.before, self.damage = size, scores, before, damage or {}
+    def __init__(self, size=4, dropout=0.0, scores=None, before=None, damage=None, dtype=torch.float32, shares=None):
+        self.size, self.scores, self.before, self.damage, self.shares = size, scores, before, damage or {}, shares
         drawn = torch.Generator().manual_seed(0)
         self.points = torch.randn(20, 3, generator=drawn).to(dtype)
         self.classes = (self.points.sum(1) > 0).long()
@@ -43,7 +43,8 @@ class ToyTask:
         points, classes, factor = batch
         logits = model(points)
         self.dtypes.add(logits.dtype)
-        return factor * functional.cross_entropy(logits, classes)
+        loss = factor * functional.cross_entropy(logits, classes)
+        return {name: share * loss for name, share in self.shares.items()} if self.shares else loss
 
     def validate(self, model):
         self.snapshots.append({name: value.clone() for name, value in model.state_dict().items()})

@@ -11,19 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from wbc_utils import predict, repro
-from wbc_utils.fit import Fitted, Recipe, fit
-from wbc_utils.images.augment import PRESETS, augment, mix, step_generator
+from wbc_utils.fit import FitError, Fitted, Recipe, fit
+from wbc_utils.images.augment import MIXING, PRESETS, augment, mix, step_generator
 from wbc_utils.metrics import calibration
 from wbc_utils.metrics import classification as scores
 from wbc_utils.models import ModelError
 from wbc_utils.models.backbones import CellClassifier, build
 from wbc_utils.models.losses import class_weights, focal_loss
-
-_CODE = (
-    "fit.py", "recipe.py", "classification.py", "predict.py", "images/augment.py", "models/backbones.py",
-    "models/losses.py", "metrics/classification.py", "metrics/calibration.py",
-)  # fmt: skip
-"""What a training's result depends on, in this package."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +56,17 @@ class CellRecipe(Recipe):
     mix: tuple[str, ...] = ()
     mix_alpha: float = 0.4
     balanced: bool = False
-    views: int = 1
+    views: Literal[1, 8] = 1
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gamma < 0 or not self.temperature > 0:
+            raise FitError(f"gamma is {self.gamma}, at least 0; temperature is {self.temperature}, above 0")
+        if unknown := set(self.mix) - set(MIXING):
+            raise FitError(f"mix names {', '.join(sorted(unknown))}; allowed are {', '.join(MIXING)}")
+        if self.augmentation not in PRESETS:
+            raise FitError(f"there is no augmentation {self.augmentation!r}; there are {', '.join(PRESETS)}")
 
     def changes(self, other: "CellRecipe") -> dict[str, object]:
         """Return the settings that are different in another recipe, with the other's values."""
@@ -135,8 +138,7 @@ class CellTask:
     Raises
     ------
     wbc_utils.models.ModelError
-        If a class has no training cell, there are fewer training cells than a batch has, or the augmentation is
-        unknown.
+        If a class has no training cell, or there are fewer training cells than a batch has.
     """
 
     def __init__(
@@ -178,7 +180,7 @@ class CellTask:
 
     def validate(self, model: CellClassifier) -> dict[str, float]:
         """Return macro-F1 and negative log-likelihood of one view of each validation cell."""
-        logits = predict.logits(model, self.validation.pixels, batch_size=256, device=self.device)[0]
+        logits = predict.logits(model, self.validation.pixels, device=self.device)[0]
         found = scores.confusion(self.validation.labels, logits.argmax(axis=1), range(len(self.counts)))
         nll = calibration.nll(calibration.softmax(logits), self.validation.labels)
         return {"validation_macro_f1": float(scores.macro_f1(found)), "validation_nll": float(nll)}
@@ -258,7 +260,7 @@ def _key(cells: Cells, validation: Cells, seed: int, device: str, model: CellCla
     """Return what identifies a training beside its recipe: data, seed, first weights, code, libraries."""
     arrays = [part for some in (cells, validation) for part in (some.pixels, some.labels)]
     arrays += [value.detach().cpu().numpy() for value in model.state_dict().values()]
-    code = repro.package_digest(*_CODE)
+    code = repro.code_digest(__name__)
     versions = repro.versions()
     head = f"{cells.classes} {seed} {device} {code} {versions['torch']} {versions['timm']} {versions['torchvision']}"
     return repro.digest_bytes(head.encode(), *(memoryview(np.ascontiguousarray(part)).cast("B") for part in arrays))
@@ -280,8 +282,6 @@ def _require_trainable(train: Cells, recipe: CellRecipe) -> None:
             f"{len(train)} training cells do not fill a batch of {recipe.batch_size}; set batch_size to at most "
             f"{len(train)}"
         )
-    if recipe.augmentation not in PRESETS:
-        raise ModelError(f"there is no augmentation {recipe.augmentation!r}; there are {', '.join(PRESETS)}")
 
 
 def _resident(cells: Cells, device: str) -> tuple[Tensor, Tensor]:

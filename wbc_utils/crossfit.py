@@ -53,6 +53,6 @@ def out_of_fold(
         fitted = train(
             f"fold-{fold}", inner["train"], inner["validation"], recipe, seed=seed, device=device, folder=folder
         )
-        logits = predict.logits(fitted.model, cells.subset(left_out).pixels, recipe.views, 256, device)
+        logits = predict.logits(fitted.model, cells.subset(left_out).pixels, recipe.views, device=device)
         found[left_out] = predict.combine(logits, recipe.temperature, average="logits")
     return found

@@ -40,8 +40,8 @@ class Task(Protocol):
     def batches(self, epoch: int) -> Iterator[Any]:
         """Yield the batches of an epoch; all draws follow from the epoch."""
 
-    def loss(self, model: nn.Module, batch: Any) -> Tensor:
-        """Return the loss of a batch, a scalar."""
+    def loss(self, model: nn.Module, batch: Any) -> Tensor | dict[str, Tensor]:
+        """Return the loss of a batch, a scalar, or its parts by name, whose sum is minimised."""
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Return scores of the model; the first is the one that is watched: finite, higher is better."""
@@ -56,7 +56,8 @@ class Fitted:
     model
         With the weights of the best epoch by the watched score.
     history
-        One row an epoch: ``epoch``, ``loss``, the scores of the task, ``learning_rate``, ``seconds``.
+        One row an epoch: ``epoch``, ``loss`` and its parts where the task names them, the scores of the task,
+        ``learning_rate``, ``seconds``.
     best_epoch
         The epoch whose weights the model has.
     peak_memory
@@ -160,14 +161,15 @@ class _Loop:
         if self.recipe.freeze_epochs:
             self.model.freeze_backbone(epoch < self.recipe.freeze_epochs)
         with out_of_memory(self.recipe.batch_size):
-            loss = self._steps(epoch)
+            loss, parts = self._steps(epoch)
         kept = self.average.module if self.average else self.model
         kept.eval()
         scores = {name: float(score) for name, score in self.task.validate(kept).items()}
         name, watched = next(iter(scores.items()))
         if not math.isfinite(watched):
             raise FitError(f"{name} is {watched} after epoch {epoch + 1}; no epoch can be chosen by it")
-        row = {"epoch": epoch + 1, "loss": loss, **scores, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        rate = self.optimizer.param_groups[0]["lr"]
+        row = {"epoch": epoch + 1, "loss": loss, **parts, **scores, "learning_rate": rate}
         self.state.rows.append({**row, "seconds": time.perf_counter() - started})
         if watched > self.state.best_score:
             self.state.best_score, self.state.best_epoch = watched, epoch + 1
@@ -181,14 +183,19 @@ class _Loop:
         if self.device == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _steps(self, epoch: int) -> float:
-        """Learn from every batch of an epoch and return the mean loss."""
+    def _steps(self, epoch: int) -> tuple[float, dict[str, float]]:
+        """Learn from every batch of an epoch and return the mean loss, and the means of its parts."""
         steps, size, losses = self.task.steps(), self.recipe.accumulate, []
+        parts: dict[str, list[Tensor]] = {}
         for step, batch in enumerate(self.task.batches(epoch)):
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate(epoch, step)
             with self._precision():
                 loss = self.task.loss(self.model, batch)
+                if isinstance(loss, dict):
+                    for name, part in loss.items():
+                        parts.setdefault(name, []).append(part.detach())
+                    loss = sum(loss.values())
             together = min(size, steps - step // size * size)  # fewer than `accumulate` at the end of an epoch
             self.scaler.scale(loss / together).backward()
             if step % size == together - 1:
@@ -204,7 +211,8 @@ class _Loop:
                 f"{self._rate(epoch, step):.2g}); use a lower learning_rate, a longer warm-up, a smaller clip, or "
                 "amp = off"
             )
-        return float(found.mean())
+        means = {name: float(torch.stack(values).float().mean()) for name, values in parts.items()}
+        return float(found.mean()), means
 
     def _rate(self, epoch: int, step: int) -> float:
         """Return the rate in the middle of a step: neither zero at the start, nor past a restart at the end."""
@@ -247,7 +255,7 @@ class _Loop:
     def _resume(self) -> None:
         if self.checkpoint is None or not self.checkpoint.is_file():
             return
-        content = _read(self.checkpoint, self.device)
+        content = _read(self.checkpoint)
         if content.pop("key") != self.key:
             raise FitError(
                 f"{self.checkpoint} is the checkpoint of another training (other recipe, data or code); remove it, or "
@@ -262,14 +270,14 @@ class _Loop:
         self.state = _State(**content)
 
 
-def _read(checkpoint: Path, device: str) -> dict[str, Any]:
+def _read(checkpoint: Path) -> dict[str, Any]:
     """Return what a checkpoint holds; `torch.load` does not look at the check sums, `zipfile` does."""
     try:
         with zipfile.ZipFile(checkpoint) as archive:
             damaged = archive.testzip()
         if damaged is None:
-            # weights_only: tensors and plain values, nothing that could run
-            return torch.load(checkpoint, map_location=device, weights_only=True)
+            # weights_only: tensors and plain values, nothing that could run; load_state_dict moves them to the device
+            return torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (zipfile.BadZipFile, RuntimeError, pickle.UnpicklingError, EOFError) as error:
         damaged = error
     raise FitError(f"{checkpoint} is no whole checkpoint ({damaged}); remove it, and the training starts anew")

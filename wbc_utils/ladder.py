@@ -44,7 +44,7 @@ class Scored:
     @classmethod
     def of(cls, model: CellClassifier, cells: Cells, groups: np.ndarray, recipe: CellRecipe, device: str) -> "Scored":
         """Ask a classifier about cells in the way its recipe says."""
-        logits = predict.logits(model, cells.pixels, views=recipe.views, batch_size=256, device=device)
+        logits = predict.logits(model, cells.pixels, views=recipe.views, device=device)
         return cls(logits, cells.labels, np.asarray(groups), cells.classes, recipe.temperature)
 
     @cached_property

@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from wbc_utils.models import ModelError
 from wbc_utils.models.device import out_of_memory
 
+BATCH = 256
+"""Images a batch where nothing else is asked for; a forward pass keeps little."""
+
 VIEWS = 8
 """Number of views of an image: four rotations by quarters of a turn, each also mirrored (the dihedral group)."""
 
 
 def logits(
-    model: nn.Module, images: np.ndarray, views: int = 1, batch_size: int = 64, device: str | None = None
+    model: nn.Module, images: np.ndarray, views: int = 1, batch_size: int = BATCH, device: str | None = None
 ) -> np.ndarray:
     """Apply a network to images, once or in every orientation.
 
@@ -99,7 +102,7 @@ def combine(
     raise ModelError(f"cannot average {average!r} over views; allowed are probabilities and logits")
 
 
-def embeddings(model: nn.Module, images: np.ndarray, batch_size: int = 64, device: str | None = None) -> np.ndarray:
+def embeddings(model: nn.Module, images: np.ndarray, batch_size: int = BATCH, device: str | None = None) -> np.ndarray:
     """Return the pooled features that a network sees in images, before its head.
 
     Parameters

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 
 class FitError(RuntimeError):
@@ -27,7 +27,7 @@ class Recipe:
         Decoupled for AdamW; biases and normalisation have none if the model's ``parameter_groups`` says so.
     schedule
         After the warm-up: ``cosine`` falls to zero once, ``restarts`` every ``restart_epochs``, or once if there are
-        no more (SGDR, Loshchilov & Hutter 2017), ``constant`` stays.
+        no more (SGDR, Loshchilov & Hutter 2017), ``step`` falls to a tenth every ``step_epochs``, ``constant`` stays.
     warmup_epochs
         The rate rises linearly from zero over these; may be a fraction.
     freeze_epochs
@@ -46,7 +46,7 @@ class Recipe:
     Raises
     ------
     FitError
-        If a number is out of range.
+        If a number is out of range, or a word is not one of those allowed.
     """
 
     epochs: int = 10
@@ -54,8 +54,9 @@ class Recipe:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
-    schedule: Literal["cosine", "restarts", "constant"] = "cosine"
+    schedule: Literal["cosine", "restarts", "step", "constant"] = "cosine"
     restart_epochs: int = 15
+    step_epochs: int = 3
     warmup_epochs: float = 1.0
     freeze_epochs: int = 0
     clip: float | None = 1.0
@@ -66,7 +67,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch_size": 1, "restart_epochs": 1, "accumulate": 1, "patience": 1}
-        least |= {"warmup_epochs": 0, "freeze_epochs": 0, "weight_decay": 0}
+        least |= {"step_epochs": 1, "warmup_epochs": 0, "freeze_epochs": 0, "weight_decay": 0}
         for name, lowest in least.items():
             found = getattr(self, name)
             if found is not None and not lowest <= found < math.inf:
@@ -75,6 +76,9 @@ class Recipe:
             found = getattr(self, name)
             if found is not None and not 0 < found < highest:
                 raise FitError(f"{name} is {found}; give a number above 0" + (", below 1" if highest == 1 else ""))
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                raise FitError(f"{name} is {getattr(self, name)!r}; allowed are {', '.join(map(str, get_args(kind)))}")
 
     def rate(self, epoch: float) -> float:
         """Return the learning rate at a point of the training, in epochs from its start."""
@@ -83,6 +87,8 @@ class Recipe:
         done, length = epoch - self.warmup_epochs, self.epochs - self.warmup_epochs
         if self.schedule == "constant" or length <= 0:
             return self.learning_rate
+        if self.schedule == "step":
+            return self.learning_rate / 10 ** (done // self.step_epochs)
         if self.schedule == "restarts" and self.restart_epochs < length:
             done, length = done % self.restart_epochs, self.restart_epochs
         return self.learning_rate * (1 + math.cos(math.pi * done / length)) / 2

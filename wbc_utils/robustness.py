@@ -88,7 +88,7 @@ def elsewhere(
     names = list(dict.fromkeys([merged.get(code, code) for code in classes]))
     if unknown := sorted(set(codes) - set(names)):
         raise MetricError(f"labels {', '.join(unknown)} are none of {', '.join(names)}; merge them or leave them out")
-    logits = predict.logits(rung.fitted.model, images, views=rung.recipe.views, batch_size=256, device=device)
+    logits = predict.logits(rung.fitted.model, images, views=rung.recipe.views, device=device)
     fine = predict.combine(logits, temperature, average="logits")
     coarse = np.zeros((len(fine), len(names)))
     for column, code in enumerate(classes):
