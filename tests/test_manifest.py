@@ -169,6 +169,7 @@ def test_a_fraction_is_shown_with_at_most_five_percent_lost(value):
         (Metric(value=12, n=420, unit="pairs"), "12 pairs"),
         (Metric(value=0.8123, n=60), "0.812"),
         (Metric(value=0.8123, ci=(0.7911, 0.8342), n=60), "0.812 (95 % interval 0.791–0.834)"),
+        (Metric(value=-0.04, ci=(-0.05, 0.1), n=60), "-0.040 (95 % interval -0.050 to 0.100)"),
         (Metric(value=120, ci=(101, 150.4), n=60, unit="ms"), "120 (95 % interval 101–150) ms"),
     ],
 )

@@ -6,8 +6,9 @@ import pytest
 from cell_models import METRIC
 
 from wbc_utils.labels import WBCBENCH_CODES
+from wbc_utils.manifest import Metric
 from wbc_utils.models.card import ModelCard
-from wbc_utils.predictions import FilePredictions, count_reasons, file_name
+from wbc_utils.predictions import ABROAD, FilePredictions, count_reasons, file_name
 
 CLASSES = ["BNE", "SNE", "ERB"]
 
@@ -91,6 +92,14 @@ def test_the_summary_says_nothing_of_what_did_not_happen(found, card):
     text = first.summary(card.model_copy(update={"metrics": {}}))
     assert text.startswith("1 of 1 images labelled: BNE 1. Confidence is below 0.5 for 0.0% of them. Model: ")
     assert "init random, without a metric in its card." in text
+
+
+def test_the_summary_says_how_well_the_model_did_on_images_of_another_laboratory(found, card):
+    assert "it may be right less often than its confidence says" in found.summary(card)
+    metrics = {**card.metrics, "segwbc.accuracy_e": Metric(value=0.05, ci=(0.03, 0.08), n=296, split=ABROAD)}
+    text = found.summary(card.model_copy(update={"metrics": metrics}))
+    assert "On images of another laboratory it had segwbc.accuracy_e 0.050 (95 % interval 0.030–0.080)" in text
+    assert "it may be right" not in text
 
 
 def test_reasons_are_counted_the_most_frequent_first():

@@ -65,7 +65,8 @@ class Metric(_Part):
     def __str__(self) -> str:
         text = format_number(self.value)
         if self.ci is not None:
-            text += f" (95 % interval {format_number(self.ci[0])}–{format_number(self.ci[1])})"
+            low, high = map(format_number, self.ci)
+            text += f" (95 % interval {low} to {high})" if self.ci[0] < 0 else f" (95 % interval {low}–{high})"
         return f"{text} {self.unit}".strip()
 
 

@@ -14,6 +14,10 @@ UNSURE = 0.5
 """Confidence under which a summary counts an image."""
 
 
+ABROAD = "another laboratory"
+"""Split of metrics on images that are not of the laboratory that a model learned from."""
+
+
 @dataclass(frozen=True, eq=False)
 class FilePredictions:
     """What a model says about n image files.
@@ -114,8 +118,7 @@ class FilePredictions:
                 "colour of the slide."
             )
         sentences += [
-            f"Model: {card.architecture}, init {card.init}, {_quality(card)}. On images of another laboratory it may "
-            "be right less often than its confidence says.",
+            f"Model: {card.architecture}, init {card.init}, {_quality(card)}. {_abroad(card)}",
             "Not a medical device: for research and teaching only.",
         ]
         return " ".join(sentences)
@@ -136,3 +139,11 @@ def _quality(card: ModelCard) -> str:
     for name, metric in card.metrics.items():
         return f"{name} {metric} ({metric.split}, n = {metric.n})"
     return "without a metric in its card"
+
+
+def _abroad(card: ModelCard) -> str:
+    """Return what the card says about images of another laboratory, measured or not."""
+    measured = [f"{name} {metric}" for name, metric in card.metrics.items() if metric.split == ABROAD]
+    if measured:
+        return f"On images of another laboratory it had {', '.join(measured)}, whatever its confidence said."
+    return "On images of another laboratory it may be right less often than its confidence says."
