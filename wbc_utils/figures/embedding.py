@@ -50,7 +50,16 @@ def scatter(
     for number, code in enumerate([code for code in order if code in highlight]):
         own = points[labels == code]
         look = {"marker": MARKERS[number % len(MARKERS)], "color": cell_color(code), "label": f"{code} ({len(own)})"}
-        axes.scatter(own[:, 0], own[:, 1], s=22, edgecolors="black", linewidths=0.3, alpha=0.8, rasterized=True, **look)
+        axes.scatter(
+            own[:, 0],
+            own[:, 1],
+            s=max(22, 2 * size),
+            edgecolors="black",
+            linewidths=0.3,
+            alpha=0.8,
+            rasterized=True,
+            **look,
+        )
     axes.set(title=title, xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     medians = {code: np.median(points[labels == code], axis=0) for code in order if (labels == code).any()}
