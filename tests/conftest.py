@@ -16,6 +16,13 @@ HEAD = "# 99 · A toy\n\n**Question.** Does it run?\n\n**Answer.** {{answer}}"
 COST = {"hardware": "any", "minutes": 1, "memory_gib": 1, "expect": "a number", "command": "wbc run 99"}
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Keep torch, where a test has loaded it, to one thread: tiny networks lose by more, and sums stay in order."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 class ToyProject:
     """A project folder whose notebook 99 consists of the given code cells."""
 

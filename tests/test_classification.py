@@ -25,14 +25,6 @@ EVERYTHING = replace(
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def draw_cells(members, seed=0, side=32):
     """Return noisy squares, each class in a colour of its own."""
     rng = np.random.default_rng(seed)

@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from wbc_utils import crossfit
 from wbc_utils.classification import CellRecipe, Cells
@@ -15,14 +14,6 @@ RECIPE = CellRecipe(
 )
 FOLDS = np.tile([0, 1], 20)
 GROUPS = np.arange(40)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

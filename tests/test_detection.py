@@ -26,12 +26,8 @@ RECIPE = DetectionRecipe(
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_and_thin_pyramids(monkeypatch):
+def _thin_pyramids(monkeypatch):
     monkeypatch.setattr("wbc_utils.models.detector_networks._CHANNELS", 64)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def draw(number, seed=0, cells=(1, 3), size=(64, 64)):

@@ -19,14 +19,6 @@ from wbc_utils.fit import FitError, Recipe, fit
 PLAIN = Recipe(epochs=3, optimizer="sgd", learning_rate=0.1, schedule="constant", warmup_epochs=0, clip=None)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def assert_same_weights(one, other):
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)

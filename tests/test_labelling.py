@@ -24,14 +24,6 @@ from wbc_utils.models.weights import load
 SHARES = {"ERB": 0.3, "SNE": 0.5, "BNE": 0.2}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     return save_certain(tmp_path_factory.mktemp("weights") / "certain.safetensors", SHARES)

@@ -21,14 +21,6 @@ CLASSES = ("SNE", "LY", "EO")
 LABELS = np.arange(60) % 3
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def scored(wrong=0, sure=4.0, temperature=1.0):
     """Return answers of which the first ones are wrong: the next class is named instead of the true one."""
     named = LABELS.copy()

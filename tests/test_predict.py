@@ -30,14 +30,6 @@ class Echo(nn.Module):
         return self(images)[:, :2]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def images():
     return np.random.default_rng(0).integers(0, 256, (7, 4, 4, 3), dtype=np.uint8)

@@ -15,14 +15,6 @@ from wbc_utils.models.backbones import build
 CLASSES = ("BNE", "SNE", "LY")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def rung(shares):
     """Return a classifier that gives every cell the same probabilities."""
     model = build("test_convnext", CLASSES)

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from wbc_utils.data import duplicates, fingerprints, overview, protocol, registry
+from wbc_utils.data.tables import Dataset
 
 FOLDS = 3
 
@@ -106,3 +107,16 @@ def test_the_same_seed_gives_the_same_splits(searched, synthetic_root):
     scanned = scans["segwbc"].images.assign(group=None, brightness=0.0)
     again = protocol.split_table(raw["segwbc"], scanned, FOLDS, seed=0)
     pd.testing.assert_frame_equal(again, tables["segwbc"])
+
+
+def test_split_cells_have_their_labels_and_files_and_no_excluded_one(tmp_path):
+    table = tmp_path / "splits_pbc.csv"
+    table.write_text(
+        "image,split,cluster,reason,fold\na/1.jpg,train,0,,1\nb/2.jpg,excluded,1,torn,\nb/3.jpg,test,2,,0\n"
+    )
+    rows = {"path": ["b/3.jpg", "a/1.jpg", "b/2.jpg"], "label": ["b", "a", "b"], "fine_label": ["B", "A", "B"]}
+    dataset = Dataset("pbc", pd.DataFrame(rows), pd.DataFrame(), pd.DataFrame())
+    cells = protocol.split_cells(table, dataset, tmp_path)
+    assert cells["image"].tolist() == ["a/1.jpg", "b/3.jpg"]
+    assert cells["fine_label"].tolist() == ["A", "B"]
+    assert cells["file"].tolist() == [tmp_path / "a/1.jpg", tmp_path / "b/3.jpg"]

@@ -37,13 +37,10 @@ OF_CLASSIFIER = {
 
 
 @pytest.fixture(autouse=True)
-def _quiet():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _seeded():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-    torch.set_num_threads(before)
 
 
 def build(architecture, classes=CLASSES, init="random", **options):

@@ -5,6 +5,8 @@ or ``excluded``), ``fold`` (missing outside cross-validation), ``cluster`` (dupl
 row is excluded). A cluster or a patient is never in two splits or two folds.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -122,6 +124,27 @@ def _with_folds(table: pd.DataFrame, used: pd.Series, numbers: np.ndarray) -> pd
     fold = pd.array([pd.NA] * len(table), dtype="Int64")
     fold[used.to_numpy()] = numbers
     return table.assign(fold=fold)
+
+
+def split_cells(table: Path, dataset: Dataset, folder: Path) -> pd.DataFrame:
+    """Read the split table of a data set of cells, with the label and the file of each cell.
+
+    Parameters
+    ----------
+    table
+        ``splits_<name>.csv`` of notebook 01.
+    dataset, folder
+        The data set, as read, and where it lies.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a cell that is not excluded: ``image``, ``split``, ``cluster``, ``fold``, ``label``, ``fine_label``,
+        ``file``.
+    """
+    cells = pd.read_csv(table).merge(dataset.table[["path", "label", "fine_label"]], left_on="image", right_on="path")
+    cells = cells[cells["split"] != "excluded"].drop(columns=["path", "reason"]).reset_index(drop=True)
+    return cells.assign(file=[folder / image for image in cells["image"]])
 
 
 def method_checks(
