@@ -48,6 +48,12 @@ def test_probabilities_are_those_of_the_mean_logits_of_the_views():
     assert found.probabilities == pytest.approx((roots / roots.sum())[None])
 
 
+def test_a_subset_keeps_what_was_said_of_its_cells():
+    found, chosen = scored(wrong=6), np.arange(60) < 6
+    assert found.subset(chosen).confusion().trace() == 0
+    assert found.subset(~chosen).groups.tolist() == found.groups[6:].tolist()
+
+
 def test_a_temperature_fitted_to_the_mean_logits_is_the_best_for_the_probabilities():
     one = scored(6, sure=3.0)
     several = replace(one, logits=np.concatenate([one.logits, one.logits * 0.5]))

@@ -15,6 +15,7 @@ from wbc_utils import predict
 from wbc_utils.data.framing import cell_diameter, frame
 from wbc_utils.data.images import SUFFIXES
 from wbc_utils.data.sources import Source, list_sources, read_source
+from wbc_utils.images.isolate import isolate
 from wbc_utils.labels import WBCBENCH_CODES, in_lineage_order
 from wbc_utils.manifest import write_together
 from wbc_utils.models.backbones import CellClassifier
@@ -171,7 +172,7 @@ def predict_files(
     padded = np.zeros(len(sources), bool)
     reasons: list[str] = []
     said = time.monotonic()
-    for looks in _framed(sources, card.image_px, field_px, _BATCHES_READ * request.batch_size):
+    for looks in _framed(sources, card, field_px, _BATCHES_READ * request.batch_size):
         start = len(reasons)
         reasons += [look if isinstance(look, str) else "" for look in looks]
         seen = {start + row: look for row, look in enumerate(looks) if not isinstance(look, str)}
@@ -208,13 +209,15 @@ def _measured(sources: Sequence[Source], say: Say) -> float:
 
 
 def _framed(
-    sources: Sequence[Source], side: int, field_px: float, at_once: int
+    sources: Sequence[Source], card: ModelCard, field_px: float, at_once: int
 ) -> Iterator[list[tuple[np.ndarray, bool] | str]]:
     """Yield for some images at a time: the square and whether the image was padded, or why it cannot be read."""
 
     def look(source: Source) -> tuple[np.ndarray, bool] | str:
         image = read_source(source)
-        return image if isinstance(image, str) else (frame(image, side, field_px), min(image.shape[:2]) < field_px)
+        if isinstance(image, str):
+            return image
+        return frame(isolate(image) if card.isolated else image, card.image_px, field_px), min(image.shape[:2]) < field_px
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         for start in range(0, len(sources), at_once):

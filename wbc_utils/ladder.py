@@ -62,6 +62,10 @@ class Scored:
         """Positions of the classes."""
         return range(len(self.classes))
 
+    def subset(self, chosen: np.ndarray) -> "Scored":
+        """Return what was said of chosen cells: a boolean mask, or positions."""
+        return replace(self, logits=self.logits[:, chosen], labels=self.labels[chosen], groups=self.groups[chosen])
+
     def tempered(self, temperature: float) -> "Scored":
         """Return the same with another temperature."""
         return replace(self, temperature=temperature)

@@ -98,6 +98,7 @@ class EfficientNetToConvNeXt(DataParameters):
     )
     ema: float | None = Field(None, description="decay of the moving average of the weights of (e), a step")
     head_epochs: int = Field(2, description="epochs of the new head on balanced draws", ge=1)
+    portable_epochs: int = Field(3, description="epochs of the rungs (g) to (i)", ge=1)
     tail_epochs: int = Field(2, description="epochs on the long-tailed draw", ge=1)
     tail_minimum: int = Field(3, description="fewest training cells of a class in the long-tailed draw", ge=2)
     repeats: int = Field(2, description="seeds that rung (b) is trained with", ge=1)

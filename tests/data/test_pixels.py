@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
+from smears import smear
 
 from wbc_utils.data import pixels
 from wbc_utils.data.pixels import load_pixels
@@ -187,3 +188,11 @@ def test_a_field_without_size_is_refused(tmp_path, folder):
     files, _ = save_images(tmp_path, 1)
     with pytest.raises(DataError, match="field of 0 pixels"):
         load_pixels(files, 20, 0, folder)
+
+
+def test_isolated_cells_are_decoded_apart_from_pictures_as_they_are(tmp_path, folder):
+    file = tmp_path / "cell.png"
+    Image.fromarray(smear()).save(file)
+    plain, alone = (load_pixels([file], 64, 160, folder, isolated=isolated) for isolated in (False, True))
+    assert plain.digest != alone.digest
+    assert alone.images[0, 0, 0].tolist() == [255, 255, 255] != plain.images[0, 0, 0].tolist()

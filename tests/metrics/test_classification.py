@@ -1,5 +1,7 @@
 """Scores from confusion matrices, against scikit-learn and by hand."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +82,15 @@ def test_scores_equal_those_of_scikit_learn(counts):
 def test_a_stack_of_matrices_gives_the_score_of_each(stack):
     for score in (scores.precision, scores.recall, scores.f1, scores.macro_f1, scores.accuracy):
         np.testing.assert_array_equal(score(stack), [score(counts) for counts in stack])
+
+
+@given(labels=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=40))
+def test_balanced_accuracy_is_scikit_learns(labels):
+    true, said = zip(*labels, strict=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # classes that are predicted and never true
+        wanted = sk.balanced_accuracy_score(true, said)
+    assert scores.balanced_accuracy(scores.confusion(list(true), list(said), list("abc"))) == pytest.approx(wanted)
 
 
 def test_macro_f1_of_no_items_is_undefined():

@@ -12,6 +12,7 @@ import numpy as np
 from wbc_utils import repro
 from wbc_utils.data.framing import frame
 from wbc_utils.data.images import ImageError, open_image
+from wbc_utils.images.isolate import isolate
 
 _BATCH = 512  # images decoded between two lines of progress
 
@@ -40,7 +41,9 @@ class Pixels:
         return self.reasons == ""
 
 
-def load_pixels(files: Iterable[Path | str], side: int, field_px: float, folder: Path) -> Pixels:
+def load_pixels(
+    files: Iterable[Path | str], side: int, field_px: float, folder: Path, isolated: bool = False
+) -> Pixels:
     """Decode image files to squares of one size, or map those decoded before.
 
     All files are read each time, which tells whether one changed, but decoded only once. An unreadable file is a black
@@ -56,6 +59,8 @@ def load_pixels(files: Iterable[Path | str], side: int, field_px: float, folder:
         Side of the field that is shown, in pixels of the files; see `wbc_utils.data.framing.frame`.
     folder
         Where the arrays are kept, one file for each combination of contents, side, field and code. May be deleted.
+    isolated
+        Show the cell alone, see `wbc_utils.images.isolate.isolate`.
 
     Raises
     ------
@@ -63,19 +68,19 @@ def load_pixels(files: Iterable[Path | str], side: int, field_px: float, folder:
         If the field is not a positive number.
     """
     files = [Path(path) for path in files]
-    digest = _digest(files, side, field_px)
+    digest = _digest(files, side, field_px, isolated)
     array, note = folder / f"{digest[:16]}.npy", folder / f"{digest[:16]}.json"
     if not (array.is_file() and note.is_file()):
         folder.mkdir(parents=True, exist_ok=True)
-        _decode(files, side, field_px, array, note)
+        _decode(files, side, field_px, isolated, array, note)
     images = np.load(array, mmap_mode="c")
     return Pixels(images, np.array(json.loads(note.read_text(encoding="utf-8")), dtype=object), digest)
 
 
-def _digest(files: list[Path], side: int, field_px: float) -> str:
+def _digest(files: list[Path], side: int, field_px: float, isolated: bool) -> str:
     versions = repro.versions()
     code = repro.code_digest(__name__)
-    head = f"{side} {field_px} {code} {versions['pillow']} {versions['numpy']}".encode()
+    head = f"{side} {field_px} {isolated} {code} {versions['pillow']} {versions['numpy']}".encode()
     return repro.digest_bytes(head, *map(_file_digest, files))
 
 
@@ -86,7 +91,7 @@ def _file_digest(path: Path) -> bytes:
         return type(error).__name__.encode()
 
 
-def _decode(files: list[Path], side: int, field_px: float, target: Path, note: Path) -> None:
+def _decode(files: list[Path], side: int, field_px: float, isolated: bool, target: Path, note: Path) -> None:
     """Write the reasons, and the array under its name only when all is whole."""
     partial = target.with_suffix(".partial")
     array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(files), side, side, 3))
@@ -94,7 +99,8 @@ def _decode(files: list[Path], side: int, field_px: float, target: Path, note: P
 
     def square(path: Path) -> np.ndarray | str:
         try:
-            return frame(open_image(path), side, field_px)
+            image = open_image(path)
+            return frame(isolate(image) if isolated else image, side, field_px)
         except ImageError as error:
             return error.reason
 

@@ -84,6 +84,13 @@ def accuracy(confusion: np.ndarray) -> np.ndarray:
     return _ratio(_hits(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
+def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean recall of the classes with true items, (…); guessing one class gives 1 / their number."""
+    found = recall(confusion)
+    defined = ~np.isnan(found)
+    return _ratio(np.where(defined, found, 0).sum(axis=-1), defined.sum(axis=-1))
+
+
 def class_scores(confusion: np.ndarray, order: Sequence[str]) -> pd.DataFrame:
     """Return one row a class: ``class``, ``n`` (true items), ``precision``, ``recall``, ``F1``."""
     return pd.DataFrame(

@@ -36,6 +36,8 @@ class ModelCard(_Part):
         Side of the input in diameters of the training cells: the scale at which the network knows cells.
     cell_px
         Median cell diameter at ``image_px``, px.
+    isolated
+        The network knows cells alone on a white slide (`wbc_utils.images.isolate.isolate`), not pictures as they are.
     temperature
         Logits are divided by it before the softmax.
     views
@@ -56,6 +58,7 @@ class ModelCard(_Part):
     image_px: int = Field(gt=0)
     field_cells: float = Field(gt=0)
     cell_px: float = Field(gt=0)
+    isolated: bool = False
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     init: str
@@ -88,6 +91,7 @@ class ModelCard(_Part):
             "initialised from": self.init,
             "input": f"{self.image_px} × {self.image_px} px, a field of {self.field_cells:.3g} cell diameters "
             f"(median cell: {self.cell_px:.3g} px)",
+            "what it sees": "the cell alone on a white slide" if self.isolated else "the picture as it is",
             "mean; standard deviation": f"{_numbers(self.mean)}; {_numbers(self.std)}",
             "temperature": f"{self.temperature:.3g}",
             "views": self.views,
