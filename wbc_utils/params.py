@@ -103,6 +103,7 @@ class EfficientNetToConvNeXt(DataParameters):
     tail_minimum: int = Field(3, description="fewest training cells of a class in the long-tailed draw", ge=2)
     repeats: int = Field(2, description="seeds that rung (b) is trained with", ge=1)
     amp: Literal["off", "fp16", "bf16"] = Field("off", description="mixed precision of the training")
+    control_amp: Literal["off", "fp16", "bf16"] = Field("off", description="mixed precision of (e), (g) and (h)")
     measured_cells: int = Field(100, description="training cells whose diameter is measured for the scale", ge=20)
 
 
