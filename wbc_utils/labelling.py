@@ -217,7 +217,8 @@ def _framed(
         image = read_source(source)
         if isinstance(image, str):
             return image
-        return frame(isolate(image) if card.isolated else image, card.image_px, field_px), min(image.shape[:2]) < field_px
+        shown = isolate(image) if card.isolated else image
+        return frame(shown, card.image_px, field_px), min(image.shape[:2]) < field_px
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         for start in range(0, len(sources), at_once):
