@@ -290,11 +290,12 @@ def test_dropout_covers_rectangles_up_to_about_its_share_and_leaves_half_of_the_
 
 
 def test_presets_order_by_strength():
-    off, dihedral, standard, challenge = (dataclasses.asdict(PRESETS[name]) for name in PRESETS)
+    off, dihedral, standard, challenge, laboratory = (dataclasses.asdict(PRESETS[name]) for name in PRESETS)
     assert not any(off.values())
     assert {name for name, value in dihedral.items() if value} == {"flips", "rot90"}
     weaker = {name for name in OPERATIONS if standard[name] <= challenge[name]}
     assert weaker == set(OPERATIONS) - {"stain"}
+    assert all(standard[name] <= laboratory[name] for name in OPERATIONS)
 
 
 @pytest.mark.parametrize(
