@@ -11,7 +11,7 @@ from boxes import COORDINATES, table
 
 from wbc_utils import detection
 from wbc_utils.detection import DetectionRecipe, DetectionTask, predict_boxes, train
-from wbc_utils.fit import FitError, fit
+from wbc_utils.fit import DivergenceError, FitError, fit
 from wbc_utils.models import ModelError
 from wbc_utils.models.boxed_images import BoxedImages
 from wbc_utils.models.detection import build_detector
@@ -189,7 +189,17 @@ def test_a_batch_larger_than_the_training_part_is_refused_and_one_image_for_stat
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"flip": 1.1}, {"transpose": -0.1}, {"alarm_epochs": 0}, {"rois": 0}, {"proposals": 0}]
+    "wrong",
+    [
+        {"flip": 1.1},
+        {"transpose": -0.1},
+        {"mosaic": 2.0},
+        {"mixup": -0.5},
+        {"plain_epochs": -1},
+        {"alarm_epochs": 0},
+        {"rois": 0},
+        {"proposals": 0},
+    ],
 )
 def test_a_number_out_of_range_is_named(wrong):
     with pytest.raises(FitError, match=f"{next(iter(wrong))} is .*; give a number from"):
@@ -247,8 +257,40 @@ def test_images_are_mirrored_as_often_as_asked_for_and_each_by_itself(make_task)
     assert len(set(places)) == 8
 
 
-def test_batches_follow_from_seed_and_epoch_alone(make_task):
-    first, again, other = (list(make_task(seed=seed).batches(1)) for seed in (0, 0, 1))
+def test_a_mosaic_holds_cells_of_several_images_and_mixup_the_mean_of_two(make_task):
+    one, other = np.zeros((48, 64, 3), np.uint8), np.full((48, 64, 3), 255, np.uint8)
+    boxes = table(("one", "RBC", 8, 8, 16, 16), ("other", "WBC", 30, 20, 40, 30), scored=False)
+    pair = BoxedImages.of({"one": one, "other": other}, boxes, CLASSES)
+    seen = {name: [] for name in ("mosaic", "mixup")}
+    for name, found in seen.items():
+        task = make_task(replace(RECIPE, epochs=20, batch_size=1, transpose=0, **{name: 1.0}), pair)
+        for epoch in range(20):
+            for (image,), (target,) in task.batches(epoch):
+                assert len(target["boxes"]) == len(target["labels"])
+                found.append((image, target["labels"].tolist()))
+    assert max(len(labels) for _, labels in seen["mosaic"]) > 2
+    assert any(set(labels) == {1, 2} for _, labels in seen["mosaic"])
+    mixed = {(round(float(image.mean()), 1), tuple(sorted(labels))) for image, labels in seen["mixup"]}
+    assert mixed == {(0.0, (1, 1)), (0.5, (1, 2)), (1.0, (2, 2))}
+
+
+def test_the_last_epochs_are_plain_and_probability_zero_changes_no_draw(make_task):
+    recipe = replace(RECIPE, epochs=4, flip=0.5)
+    joined = make_task(replace(recipe, mosaic=1.0, mixup=0.5, plain_epochs=2))
+    plain = make_task(recipe)
+
+    def shown(task, epoch):
+        return [image for images, _ in task.batches(epoch) for image in images]
+
+    for epoch in range(4):
+        same_images = all(map(torch.equal, shown(joined, epoch), shown(plain, epoch)))
+        assert same_images is (epoch >= 2)
+
+
+@pytest.mark.parametrize("changes", [{}, {"mosaic": 0.5, "mixup": 0.5}])
+def test_batches_follow_from_seed_and_epoch_alone(make_task, changes):
+    recipe = replace(RECIPE, **changes)
+    first, again, other = (list(make_task(recipe, seed=seed).batches(1)) for seed in (0, 0, 1))
 
     def equal(one, two):
         return all(torch.equal(x, y) for x, y in zip(one[0], two[0], strict=True)) and all(
@@ -400,8 +442,27 @@ def test_a_score_above_zero_raises_no_alarm(learn):
 
 def test_a_diverging_training_says_where(learn):
     recipe = replace(RECIPE, optimizer="sgd", learning_rate=1e30, clip=None, schedule="constant", warmup_epochs=0)
-    with pytest.raises(FitError, match=r"the loss is (nan|inf) in step 2 of epoch 1 \(learning rate 1e\+30\)"):
+    with pytest.raises(DivergenceError, match=r"the loss is (nan|inf) in step 2 of epoch 1 \(learning rate 1e\+30\)"):
         learn(recipe)
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_have_diverged_too(make_task):
+    task = make_task()
+    with torch.no_grad():
+        next(task.model.parameters()).fill_(torch.inf)
+    with pytest.raises(DivergenceError, match="a weight is not finite after epoch 1; use a lower learning_rate"):
+        task.validate(task.model)
+
+
+def test_without_validation_images_the_last_epoch_is_kept_and_nothing_is_scored(images, tmp_path):
+    recipe = replace(RECIPE, epochs=3)
+    fitted = train("net", images, None, recipe, seed=0, device="cpu", folder=tmp_path, score=never)
+    assert fitted.best_epoch == 3
+    assert list(fitted.history["epochs_learned"]) == [1, 2, 3]
+    assert "validation_loss" not in fitted.history
+    again = train("net", images, None, recipe, seed=0, device="cpu", folder=None, score=never)
+    assert same(weights(again), weights(fitted))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_head_alone_learns_on_the_body_of_another_detector(learn, tmp_path, monkeypatch):

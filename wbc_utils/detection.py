@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from wbc_utils import repro
-from wbc_utils.fit import FitError, Fitted, Recipe, fit
+from wbc_utils.fit import DivergenceError, FitError, Fitted, Recipe, fit
 from wbc_utils.images.augment import step_generator
+from wbc_utils.images.mosaic import Field, mixup, mosaic
 from wbc_utils.models import ModelError
 from wbc_utils.models.boxed_images import BoxedImages, require_images
 from wbc_utils.models.detection import RAW_SCORE, CellDetector, build_detector
@@ -38,12 +39,18 @@ class DetectionRecipe(Recipe):
 
     Attributes
     ----------
-    architecture, init, trainable, image_px, finest_stride, anchor_px, proposals, rois
+    architecture, init, trainable, image_px, finest_stride, anchor_px, proposals, rois, prior, head_norm
         See `wbc_utils.models.detection.build_detector`.
     flip
         Probability that an image is mirrored left-right, and independently up-down (report 003: 0.4).
     transpose
         Probability that rows and columns are exchanged; with both mirrors at ½ every orientation is equally likely.
+    mosaic
+        Probability that an image is laid together with three others; see `wbc_utils.images.mosaic`.
+    mixup
+        Probability that an image, or a mosaic, is mixed with another image.
+    plain_epochs
+        Epochs at the end without mosaic and mixup, which show cells as no microscope does (YOLOX: 15 of 300).
     alarm_epochs
         Epochs after which the training stops with an error if the watched score is still zero; None is never.
 
@@ -63,15 +70,22 @@ class DetectionRecipe(Recipe):
     anchor_px: float | None = None
     proposals: int = 1000
     rois: int = 512
+    prior: float | None = None
+    head_norm: bool = True
     flip: float = 0.4
     transpose: float = 0.0
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    plain_epochs: int = 0
     alarm_epochs: int | None = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("flip", "transpose"):
+        for name in ("flip", "transpose", "mosaic", "mixup"):
             if not 0 <= getattr(self, name) <= 1:
                 raise FitError(f"{name} is {getattr(self, name)}; give a number from 0 to 1")
+        if self.plain_epochs < 0:
+            raise FitError(f"plain_epochs is {self.plain_epochs}; give a number from 0 on")
         for name in ("alarm_epochs", "proposals", "rois"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise FitError(f"{name} is {getattr(self, name)}; give a number from 1 on")
@@ -82,6 +96,8 @@ class DetectionTask:
 
     Parameters
     ----------
+    validation
+        None where nothing is left to be chosen: the last epoch counts as the best.
     score
         See `Score`; called after each epoch with the validation images.
 
@@ -95,7 +111,7 @@ class DetectionTask:
         self,
         model: CellDetector,
         train: BoxedImages,
-        validation: BoxedImages,
+        validation: BoxedImages | None,
         recipe: DetectionRecipe,
         seed: int,
         device: str,
@@ -111,19 +127,38 @@ class DetectionTask:
         return len(self.train) // self.recipe.batch_size
 
     def batches(self, epoch: int) -> Iterator[tuple[list[Tensor], list[dict[str, Tensor]]]]:
-        """Yield images, float (3, h, w) in [0, 1], and their targets, mirrored at random."""
+        """Yield images, float (3, h, w) in [0, 1], and their targets, mirrored and joined at random."""
         self.epoch = epoch
         order = torch.randperm(len(self.train), generator=step_generator(self.seed, epoch, self.steps()))
         size = self.recipe.batch_size
         for step in range(self.steps()):
             chosen = order[step * size : (step + 1) * size]
-            draws = torch.rand(len(chosen), 3, generator=step_generator(self.seed, epoch, step))
-            views = draws < torch.tensor([self.recipe.flip, self.recipe.flip, self.recipe.transpose])
-            pairs = [
-                _seen(_on_device(self.pixels[place], self.device), _target(self.train, place, self.device), *view)
-                for place, view in zip(chosen.tolist(), views.tolist(), strict=True)
-            ]
-            yield [image for image, _ in pairs], [target for _, target in pairs]
+            generator = step_generator(self.seed, epoch, step)
+            fields = self._fields(chosen, generator)
+            if epoch < self.recipe.epochs - self.recipe.plain_epochs:
+                fields = [self._joined(field, generator) for field in fields]
+            yield [image for image, _ in fields], [target for _, target in fields]
+
+    def _fields(self, chosen: Tensor, generator: torch.Generator) -> list[Field]:
+        """Return training images, by position, and their targets, mirrored at random."""
+        draws = torch.rand(len(chosen), 3, generator=generator)
+        views = draws < torch.tensor([self.recipe.flip, self.recipe.flip, self.recipe.transpose])
+        return [
+            _seen(_on_device(self.pixels[place], self.device), _target(self.train, place, self.device), *view)
+            for place, view in zip(chosen.tolist(), views.tolist(), strict=True)
+        ]
+
+    def _joined(self, field: Field, generator: torch.Generator) -> Field:
+        """Return a field as it is, in a mosaic, or mixed with another, each as often as the recipe says."""
+        draws = torch.rand(2, generator=generator)
+        laid, mixed = (draws < torch.tensor([self.recipe.mosaic, self.recipe.mixup])).tolist()
+        if laid:
+            others = torch.randint(len(self.train), (3,), generator=generator)
+            field = mosaic([field, *self._fields(others, generator)], generator)
+        if mixed:
+            other = torch.randint(len(self.train), (1,), generator=generator)
+            field = mixup(field, *self._fields(other, generator))
+        return field
 
     def loss(self, model: CellDetector, batch: tuple[list[Tensor], list[dict[str, Tensor]]]) -> dict[str, Tensor]:
         """Return the losses of a batch by name."""
@@ -135,8 +170,12 @@ class DetectionTask:
         Raises
         ------
         wbc_utils.fit.FitError
-            If the watched score is still zero after ``alarm_epochs``.
+            If a weight is not finite (`DivergenceError`), or the watched score is zero after ``alarm_epochs``.
         """
+        if not _is_finite(model):
+            raise DivergenceError(f"a weight is not finite after epoch {self.epoch + 1}; use a lower learning_rate")
+        if self.validation is None:
+            return {"epochs_learned": self.epoch + 1.0}
         images = dict(zip(self.validation.names, self.validation.images, strict=True))
         size = self.recipe.batch_size
         found = predict_boxes(model, images, nms_iou=VALIDATION_IOU, most=DETECTIONS, batch_size=size)
@@ -181,12 +220,12 @@ class DetectionTask:
 def train(
     name: str,
     images: BoxedImages,
-    validation: BoxedImages,
+    validation: BoxedImages | None,
     recipe: DetectionRecipe,
     *,
     seed: int,
     device: str,
-    folder: Path,
+    folder: Path | None,
     score: Score,
 ) -> Fitted:
     """Train a detector, or take up a training where it was left.
@@ -196,7 +235,7 @@ def train(
     name
         Of the checkpoint.
     images, validation
-        To learn from, and to choose the epoch by.
+        To learn from, and to choose the epoch by; without the latter the last epoch is kept.
     recipe
         How.
     seed
@@ -204,7 +243,7 @@ def train(
     device
         ``cpu`` or ``cuda``.
     folder
-        Of the checkpoints. A training with the same images, recipe, seed and code is not repeated.
+        Of the checkpoints. A training with the same images, recipe, seed and code is not repeated. None keeps none.
     score
         See `Score`.
 
@@ -220,9 +259,11 @@ def train(
         model = build_detector(
             recipe.architecture, images.classes, recipe.init, trainable=recipe.trainable, image_px=recipe.image_px,
             finest_stride=recipe.finest_stride, anchor_px=recipe.anchor_px, proposals=recipe.proposals,
-            rois=recipe.rois,
+            rois=recipe.rois, prior=recipe.prior, head_norm=recipe.head_norm,
         )  # fmt: skip
     task = DetectionTask(model, images, validation, recipe, seed, device, score)
+    if folder is None:
+        return fit(task, recipe, seed=seed, device=device)
     key = _key(images, validation, seed, device, model, score)
     short = repro.digest_bytes(key.encode(), repr(recipe).encode())[:12]
     return fit(task, recipe, seed=seed, device=device, checkpoint=folder / f"{name}-{short}.pt", key=key)
@@ -269,7 +310,7 @@ def predict_boxes(
         raise ModelError(f"found a batch size of {batch_size}; it must be at least 1")
     if device is not None:
         model.to(device)
-    if not all(weight.isfinite().all() for weight in model.parameters()):
+    if not _is_finite(model):
         raise ModelError("a weight is not finite: they are damaged, or the training diverged; use others")
     model.eval()
     where, tables = next(model.parameters()).device, []
@@ -322,7 +363,11 @@ def _seen(
     return image.contiguous(), {**target, "boxes": boxes}
 
 
-def _require_trainable(model: CellDetector, train: BoxedImages, validation: BoxedImages, size: int) -> None:
+def _is_finite(model: CellDetector) -> bool:
+    return all(bool(weight.isfinite().all()) for weight in model.parameters())
+
+
+def _require_trainable(model: CellDetector, train: BoxedImages, validation: BoxedImages | None, size: int) -> None:
     absent = [code for code, count in zip(train.classes, train.counts, strict=True) if not count]
     if absent:
         raise ModelError(
@@ -338,21 +383,20 @@ def _require_trainable(model: CellDetector, train: BoxedImages, validation: Boxe
             f"{model.design.architecture} normalises maps of one pixel: a batch of 1 has no statistics; set batch_size "
             "to at least 2"
         )
-    if not validation.counts.sum():
+    if validation is not None and not validation.counts.sum():
         raise ModelError(f"no true box in {len(validation)} validation images; no epoch can be chosen by them")
 
 
 def _key(
-    images: BoxedImages, validation: BoxedImages, seed: int, device: str, model: CellDetector, score: Score
+    images: BoxedImages, validation: BoxedImages | None, seed: int, device: str, model: CellDetector, score: Score
 ) -> str:
     """Return what identifies a training beside its recipe: data, seed, first weights, code, libraries."""
-    arrays = [
-        array for some in (images, validation) for part in (some.images, some.boxes, some.labels) for array in part
-    ]
+    parts = [images] if validation is None else [images, validation]
+    arrays = [array for some in parts for part in (some.images, some.boxes, some.labels) for array in part]
     arrays += [value.detach().cpu().numpy() for value in model.state_dict().values()]
     scoring = score.__module__
     code = repro.code_digest(__name__, *([scoring] if scoring.startswith("wbc_utils.") else []))
     versions = repro.versions()
-    head = f"{images.classes} {images.names} {validation.names} {seed} {device} {code} {scoring}.{score.__qualname__}"
+    head = f"{images.classes} {[some.names for some in parts]} {seed} {device} {code} {scoring}.{score.__qualname__}"
     head += f" {versions['torch']} {versions['timm']} {versions['torchvision']}"
     return repro.digest_bytes(head.encode(), *(repr(array.shape).encode() + array.tobytes() for array in arrays))

@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from wbc_utils import repro
 from wbc_utils.models.device import out_of_memory
-from wbc_utils.recipe import FitError, Recipe
+from wbc_utils.recipe import DivergenceError, FitError, Recipe
 
 _AMP = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -110,7 +110,8 @@ def fit(
     Raises
     ------
     FitError
-        If a loss or the watched score is not finite, or the checkpoint is damaged or of another training.
+        If a loss (`DivergenceError`) or the watched score is not finite, or the checkpoint is damaged or of another
+        training.
     wbc_utils.models.ModelError
         If the GPU's memory does not suffice.
     """
@@ -206,7 +207,7 @@ class _Loop:
         found = torch.stack(losses).float().cpu()
         if not found.isfinite().all():
             step = int((~found.isfinite()).nonzero()[0])
-            raise FitError(
+            raise DivergenceError(
                 f"the loss is {found[step].item()} in step {step + 1} of epoch {epoch + 1} (learning rate "
                 f"{self._rate(epoch, step):.2g}); use a lower learning_rate, a longer warm-up, a smaller clip, or "
                 "amp = off"

@@ -129,10 +129,78 @@ class TsneDiagnostics(DataParameters):
     shown_neighbours: int = Field(4, description="neighbours shown of each", ge=1)
 
 
+class FasterRCNNTuning(DataParameters):
+    """Notebook 05."""
+
+    needs = ("01", "03")
+    headline = "cbc.ap50"
+
+    architecture: str | None = Field(None, description="detector; None is Faster R-CNN on the network of notebook 03")
+    init: Literal["random", "coco", "imagenet-backbone"] = Field(
+        "random",
+        description="first weights that those of notebook 03 are compared with: random, coco, imagenet-backbone",
+    )
+    image_px: list[int] = Field(
+        [96, 128], description="short side and longest long side of the resized images, px", min_length=2, max_length=2
+    )
+    finest_stride: int | None = Field(8, description="pixels to one of the finest map; None is the architecture's own")
+    anchor_px: float = Field(8.0, description="side of the smallest anchors, px of the resized image", gt=0)
+    proposals: int = Field(40, description="boxes of an image that the second stage judges", ge=1)
+    rois: int = Field(24, description="boxes of an image that the second stage learns from", ge=1)
+    epochs: int = Field(4, description="passes over the training images", ge=1)
+    batch_size: int = Field(2, description="images a step", ge=1)
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
+    learning_rate: float = Field(2e-3, description="after the warm-up of one epoch", gt=0)
+    schedule: Literal["cosine", "step", "constant"] = Field(
+        "cosine", description="of the learning rate: cosine, step (a tenth every step_epochs) or constant"
+    )
+    step_epochs: int = Field(3, description="epochs between the steps of the schedule step", ge=1)
+    flip: float = Field(0.4, description="probability of mirroring left-right, and of mirroring up-down", ge=0, le=1)
+    transpose: float = Field(0.0, description="probability of exchanging rows and columns", ge=0, le=1)
+    ema: float | None = Field(None, description="decay of the moving average of the weights, a step")
+    amp: Literal["off", "fp16", "bf16"] = Field("off", description="mixed precision of the training")
+    threshold_steps: int = Field(8, description="score thresholds of each class in the exhaustive search", ge=2)
+    nms_steps: int = Field(4, description="IoUs of suppression in the exhaustive search", ge=2)
+    radii_px: list[float] = Field(
+        [5.0, 10.0, 20.0, 40.0], description="distances between platelets to try, px of the image as it was taken"
+    )
+    shown: int = Field(2, description="images shown with truth and predictions", ge=1)
+    shown_errors: int = Field(10, description="errors shown of either kind", ge=1)
+
+
+class DetectorComparison(DataParameters):
+    """Notebook 07."""
+
+    needs = ("01", "05")
+    headline = "bcd.faster_rcnn_ap"
+
+    faster_rcnn: str = Field("faster_rcnn_test_resnet", description="first detector: Faster R-CNN, two stages")
+    retinanet: str = Field("retinanet_test_resnet", description="second detector: RetinaNet, one stage")
+    ssd: str = Field("ssdlite_mobilenet", description="third detector: an SSD, one stage at a size of its own")
+    init: Literal["random", "coco", "imagenet-backbone"] = Field(
+        "random", description="first weights of all three: random, coco, imagenet-backbone"
+    )
+    image_px: int = Field(96, description="short side of the input of the first two, px", ge=32)
+    finest_stride: int = Field(8, description="pixels to one of the finest map of the first two, if not coco")
+    proposals: int = Field(60, description="boxes of an image that the second stage of Faster R-CNN judges", ge=1)
+    rois: int = Field(32, description="boxes of an image that it learns from", ge=1)
+    rates: list[float] = Field([0.1, 0.03], description="learning rates to choose from", min_length=1)
+    rotations: int = Field(2, description="folds that are left out in turn, of those of notebook 01", ge=1)
+    epochs: int = Field(3, description="largest number of epochs to choose from", ge=1)
+    scout_epochs: int = Field(1, description="epochs of the first look at each rate, on one fold", ge=1)
+    finalists: int = Field(1, description="rates that go on to all folds", ge=1)
+    factor_epochs: int = Field(1, description="epochs of each training that looks for what breaks RetinaNet", ge=1)
+    batch_size: int = Field(2, description="images a step", ge=2)
+    ema: float | None = Field(0.9, description="decay of the moving average of the weights, a step")
+    amp: Literal["off", "fp16", "bf16"] = Field("off", description="mixed precision of the training")
+    in_domain: bool = Field(True, description="also train Faster R-CNN from the weights of notebook 05")
+    shown: int = Field(2, description="test images shown with truth and predictions", ge=1)
+
+
 class Summary(Parameters):
     """Notebook 99."""
 
-    needs = ("01", "02", "03", "04")
+    needs = ("01", "02", "03", "04", "05", "07")
     headline = "claims.confirmed"
 
 
@@ -141,6 +209,8 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "02": HandcraftedFeatures,
     "03": EfficientNetToConvNeXt,
     "04": TsneDiagnostics,
+    "05": FasterRCNNTuning,
+    "07": DetectorComparison,
     "99": Summary,
 }
 """The notebooks that exist, by number; their parameter models say what they need."""

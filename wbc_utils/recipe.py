@@ -9,6 +9,10 @@ class FitError(RuntimeError):
     """A training that cannot go on."""
 
 
+class DivergenceError(FitError):
+    """A training whose loss or weights are no finite numbers any more."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained.

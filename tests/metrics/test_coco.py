@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from wbc_utils.metrics import MetricError, coco
-from wbc_utils.metrics.coco import ap_interval, coco_ap
+from wbc_utils.metrics.coco import ap_difference, ap_interval, ap_scores, coco_ap
 from wbc_utils.metrics.detection import COORDINATES, Detections
 
 quick = settings(max_examples=40, deadline=None)
@@ -171,7 +171,7 @@ def test_without_any_box_there_is_no_ap_and_without_predictions_it_is_zero():
 def test_ap_of_a_resample_is_that_of_its_images_evaluated_anew():
     truth, predictions, images = random_tables(1, images=12)
     rng = np.random.default_rng(0)
-    ranked = list(coco._rank(Detections.of(truth, predictions, images, CLASSES), 300))
+    ranked = coco._rank(Detections.of(truth, predictions, images, CLASSES), 300)
     for _ in range(5):
         drawn = rng.integers(len(images), size=len(images))
         names = [f"{copy:02d}" for copy in range(len(drawn))]
@@ -209,6 +209,37 @@ def test_more_images_narrow_the_interval_of_ap():
         row = table[(table["class"] == "mean") & (table["metric"] == "AP50")].iloc[0]
         widths.append(row["high"] - row["low"])
     assert widths[1] < 0.75 * widths[0]
+
+
+def test_a_difference_is_that_of_the_values_and_its_interval_is_paired():
+    truth, predictions, images = random_tables(4)
+    worse = predictions.assign(score=predictions["score"].sample(frac=1, random_state=0).to_numpy())
+    first, second = (Detections.of(truth, table, images, CLASSES) for table in (worse, predictions))
+    found = ap_difference(first, second, seed=0, draws=300)
+    alone = [ap_interval(one, seed=0, draws=300) for one in (first, second)]
+    assert found["value"].to_numpy() == pytest.approx((alone[1]["value"] - alone[0]["value"]).to_numpy())
+    assert found[["class", "metric", "n"]].equals(alone[0][["class", "metric", "n"]])
+    assert (found.loc[found["class"] == "mean", "low"] > 0).all()
+    nothing = ap_difference(second, second, seed=0, draws=50)
+    assert (nothing[["value", "low", "high"]] == 0).all(axis=None)
+
+
+def test_detectors_on_other_images_classes_or_truth_are_not_compared():
+    truth, predictions, images = random_tables(0)
+    found = Detections.of(truth, predictions, images, CLASSES)
+    more = Detections.of(truth, predictions, [*images, "more"], CLASSES)
+    fewer = Detections.of(truth[1:], predictions, images, CLASSES)
+    turned = Detections.of(truth, predictions, images, CLASSES[::-1])
+    for other, what in ((more, "images"), (fewer, "true boxes"), (turned, "classes")):
+        with pytest.raises(MetricError, match=f"the two have other .*{what}"):
+            ap_difference(found, other, seed=0, draws=2)
+
+
+def test_a_training_watches_the_mean_ap50_first():
+    truth, predictions, images = random_tables(0)
+    watched = ap_scores(truth, predictions, images, CLASSES)
+    mean = coco_ap(Detections.of(truth, predictions, images, CLASSES)).iloc[-1]
+    assert list(watched.items()) == [("validation_ap50", mean["AP50"]), ("validation_ap", mean["AP"])]
 
 
 def test_five_thousand_boxes_in_one_image_are_cut_to_the_first_three_hundred():

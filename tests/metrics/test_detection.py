@@ -6,7 +6,7 @@ import pytest
 from box_tables import CLASSES, detections, prediction_table, random_tables, truth_table
 
 from wbc_utils.metrics import MetricError
-from wbc_utils.metrics.detection import Detections, interval_table
+from wbc_utils.metrics.detection import Detections, interval_table, side_by_side, times_drawn
 
 TRUE = ("a", "RBC", 0, 0, 10, 10)
 FOUND = (*TRUE, 0.5)
@@ -102,3 +102,29 @@ def test_intervals_are_a_row_a_metric_and_class():
     assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([25, 975])
     assert table.loc[3, ["low", "high"]].tolist() == pytest.approx([-975, -25])
     assert table["n"].tolist() == [7] * 4
+
+
+def test_a_page_gets_a_row_a_class_with_intervals_in_words():
+    table = pd.DataFrame(
+        [("a", "one", 3, 0.25, 9.5, 7), ("b", "one", 4, -1, 5, 7), ("a", "two", 5, 5, 5, 7), ("b", "two", 6, 0, 7, 7)],
+        columns=["class", "metric", "value", "low", "high", "n"],
+    )
+    wide = side_by_side(table)
+    assert wide.columns.tolist() == ["class", "one", "one, 95 %", "two", "two, 95 %"]
+    assert wide.loc[0].tolist() == ["a", 3, "0.250 to 9.500", 5, "5.000 to 5.000"]
+    assert wide["two"].tolist() == [5, 6]
+
+
+def test_every_resample_holds_as_many_images_as_there_are_whatever_is_drawn_at_once():
+    blocks = list(times_drawn(5, seed=0, draws=7, at_once=3))
+    assert [block.shape for block in blocks] == [(3, 5), (3, 5), (1, 5)]
+    drawn = np.concatenate(blocks)
+    assert (drawn.sum(axis=1) == 5).all()
+    assert np.array_equal(drawn, np.concatenate(list(times_drawn(5, seed=0, draws=7, at_once=100))))
+    many = np.concatenate(list(times_drawn(5, seed=1, draws=20_000, at_once=5000)))
+    assert many.mean(axis=0) == pytest.approx(np.ones(5), abs=0.05)
+
+
+def test_one_image_cannot_be_resampled():
+    with pytest.raises(MetricError, match="at least two independent images, found 1"):
+        list(times_drawn(1, seed=0, draws=2, at_once=2))

@@ -1,14 +1,16 @@
 """Report 002's AP: by hand, where it leaves COCO's, and what a threshold does to it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from box_tables import CLASSES, detections, drawn_tables, random_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wbc_utils.metrics import report_002
 from wbc_utils.metrics.coco import coco_ap
 from wbc_utils.metrics.detection import Detections
-from wbc_utils.metrics.report_002 import report_002_ap
+from wbc_utils.metrics.report_002 import report_002_ap, report_002_difference, report_002_interval
 
 quick = settings(max_examples=60, deadline=None)
 TRUTH = [("a", "RBC", 0, 0, 10, 10), ("a", "RBC", 20, 0, 30, 10)]
@@ -101,3 +103,37 @@ def test_a_class_without_true_boxes_is_not_in_the_mean_and_one_without_predictio
     assert table["report_002_AP"].tolist() == pytest.approx([0, np.nan, 0], nan_ok=True)
     assert table["n"].tolist() == [2, 0, 2]
     assert report_002_ap(detections([], []))["report_002_AP"].isna().all()
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_the_area_of_a_resample_is_that_of_its_images_evaluated_anew(ranked):
+    truth, predictions, images = random_tables(1, images=8)
+    found = Detections.of(truth, predictions, images, CLASSES)
+    hits, rng = report_002._hits(found, ranked), np.random.default_rng(0)
+    for _ in range(5):
+        drawn = np.sort(rng.integers(len(images), size=len(images)))
+        names = [f"{copy:02d}" for copy in range(len(drawn))]
+        copies = [
+            pd.concat([table[table["image"] == images[image]].assign(image=name)
+                       for image, name in zip(drawn, names, strict=True)])
+            for table in (truth, predictions)
+        ]  # fmt: skip
+        anew = report_002_ap(Detections.of(*copies, names, CLASSES), ranked)["report_002_AP"]
+        fast = report_002._areas(found, hits, ranked, np.bincount(drawn, minlength=len(images))[None])
+        assert fast[0] == pytest.approx(anew.to_numpy(), rel=1e-12)
+
+
+@pytest.mark.parametrize("ranked", [True, False])
+def test_the_interval_holds_the_value_and_a_difference_is_paired(ranked):
+    truth, predictions, images = random_tables(2)
+    found = Detections.of(truth, predictions, images, CLASSES)
+    table = report_002_interval(found, 0, ranked, draws=200)
+    assert table["value"].tolist() == report_002_ap(found, ranked)["report_002_AP"].tolist()
+    assert ((table["low"] < table["value"]) & (table["value"] < table["high"])).all()
+    assert (table["n"] == len(images)).all()
+    kept = Detections.of(truth, predictions[predictions["score"] > 0.6], images, CLASSES)
+    change = report_002_difference(found, kept, 0, ranked, draws=200)
+    values = report_002_ap(kept, ranked)["report_002_AP"] - report_002_ap(found, ranked)["report_002_AP"]
+    assert change["value"].to_numpy() == pytest.approx(values.to_numpy())
+    nothing = report_002_difference(found, found, 0, ranked, draws=20)
+    assert (nothing[["value", "low", "high"]] == 0).all(axis=None)

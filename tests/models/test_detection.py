@@ -185,11 +185,38 @@ def test_the_focal_prior_gives_each_class_a_hundredth_at_first(architecture):
     torch.testing.assert_close(head.cls_logits.bias.sigmoid(), torch.full_like(head.cls_logits.bias, 0.01))
 
 
+@pytest.mark.parametrize("architecture", ["retinanet_test_resnet", "fcos_test_resnet"])
+def test_another_prior_is_the_first_probability_of_each_class(architecture):
+    head = build(architecture, prior=0.5).network.head.classification_head
+    torch.testing.assert_close(head.cls_logits.bias.sigmoid(), torch.full_like(head.cls_logits.bias, 0.5))
+
+
+def test_heads_without_normalisation_are_for_a_retinanet_from_random_weights_and_come_back(tmp_path):
+    with pytest.raises(ModelError, match="head_norm is for RetinaNet with learned normalisation, not for fcos_test"):
+        build("fcos_test_resnet", head_norm=False)
+    path = saved(tmp_path / "d.safetensors", build("retinanet_test_resnet", head_norm=False))
+    assert load(path)[0].design.norm == "body"
+    assert build("retinanet_test_resnet", init=path).design.norm == "body"
+
+
+def test_a_prior_needs_a_new_predictor_of_a_focal_loss(tmp_path):
+    with pytest.raises(ModelError, match="no new focal predictor in faster_rcnn_test_resnet"):
+        build("faster_rcnn_test_resnet", prior=0.5)
+    path = saved(tmp_path / "d.safetensors", build("retinanet_test_resnet"))
+    with pytest.raises(ModelError, match="no new focal predictor in retinanet_test_resnet from this init"):
+        build("retinanet_test_resnet", init=path, prior=0.5)
+    new = build("retinanet_test_resnet", classes=("RBC", "LY"), init=path, prior=0.5)
+    assert not new.network.head.classification_head.cls_logits.bias.any()
+    with pytest.raises(ModelError, match="prior is 1; give a number above 0 and below 1"):
+        build("retinanet_test_resnet", prior=1)
+
+
 def test_the_heads_of_a_random_retinanet_normalise_and_those_of_published_weights_do_not(monkeypatch):
     def groups(model):
         return sum(isinstance(part, nn.GroupNorm) for part in model.network.head.modules())
 
     assert groups(build("retinanet_test_resnet")) == 8
+    assert groups(build("retinanet_test_resnet", head_norm=False)) == 0
     monkeypatch.setattr(weights, "imagenet", lambda name: timm.create_model(name, num_classes=0).state_dict())
     assert groups(build("retinanet_test_resnet", init="imagenet-backbone")) == 0
 

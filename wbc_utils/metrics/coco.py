@@ -9,16 +9,15 @@ References
 T.-Y. Lin et al. (2014), *Microsoft COCO: Common Objects in Context*.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from faster_coco_eval import COCO, COCOeval_faster
 
 from wbc_utils.metrics import MetricError
 from wbc_utils.metrics.bootstrap import DRAWS
-from wbc_utils.metrics.detection import Boxes, Detections, interval_table
+from wbc_utils.metrics.detection import Detections, interval_table, require_paired, times_drawn
 from wbc_utils.metrics.matching import match
 
 MAX_DETECTIONS = 300
@@ -34,7 +33,7 @@ _AVERAGES = {"AP": slice(None), "AP50": [0], "AP75": [5]}
 
 
 def coco_ap(detections: Detections, max_detections: int = MAX_DETECTIONS) -> pd.DataFrame:
-    """Return average precision by class and its mean, computed by faster-coco-eval.
+    """Return average precision by class and its mean.
 
     Returns
     -------
@@ -47,20 +46,25 @@ def coco_ap(detections: Detections, max_detections: int = MAX_DETECTIONS) -> pd.
     MetricError
         If ``max_detections`` is below 1.
     """
-    _require_positive(max_detections)
-    truth = _as_coco(detections, detections.truth)
-    predictions = _as_coco(detections, detections.predictions)
-    evaluation = COCOeval_faster(truth, predictions, "bbox")
-    evaluation.params.maxDets = [max_detections]
-    evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, float("inf")]], ["all"]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision = evaluation.eval["precision"][..., 0, 0]  # IoU, recall, class; −1 without true boxes
-    each = np.where(precision[0, 0] < 0, np.nan, precision.mean(axis=1))
+    found = _averages(_rank(detections, max_detections), np.ones((1, len(detections.images))))
     numbers = detections.count(detections.truth).sum(axis=0)
     rows = {"class": [*detections.classes, MEAN], "n": [*numbers, numbers.sum()]}
-    rows |= {name: _with_mean(each[chosen].mean(axis=0)) for name, chosen in _AVERAGES.items()}
+    rows |= {name: value[0] for name, value in found.items()}
     return pd.DataFrame(rows | {"note": _notes(detections.classes, numbers)})
+
+
+def ap_scores(
+    truth: pd.DataFrame, predictions: pd.DataFrame, images: Sequence[Hashable], classes: Sequence[Hashable]
+) -> dict[str, float]:
+    """Return the means over the classes that a training watches, ``validation_ap50`` first.
+
+    Parameters
+    ----------
+    truth, predictions, images, classes
+        As `wbc_utils.metrics.detection.Detections.of`.
+    """
+    mean = coco_ap(Detections.of(truth, predictions, images, classes)).iloc[-1]
+    return {"validation_ap50": float(mean["AP50"]), "validation_ap": float(mean["AP"])}
 
 
 def ap_interval(
@@ -89,20 +93,50 @@ def ap_interval(
     MetricError
         If there are fewer than two images or ``max_detections`` is below 1.
     """
-    _require_positive(max_detections)
-    n = len(detections.images)
-    if n < 2:
-        raise MetricError(f"an interval needs at least two independent images, found {n}; report no interval")
-    ranked = list(_rank(detections, max_detections))
-    values = _averages(ranked, np.ones((1, n)))
-    rng, size = np.random.default_rng(seed), max(1, _CELLS_AT_ONCE // (len(detections.predictions) + n))
-    blocks = [
-        _averages(ranked, rng.multinomial(n, np.full(n, 1 / n), size=min(size, draws - start)).astype(float))
-        for start in range(0, draws, size)
-    ]
-    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in values}
-    names = [*detections.classes, MEAN]
-    return interval_table(names, {name: value[0] for name, value in values.items()}, drawn, n)
+    values, drawn = _resampled(detections, seed, max_detections, draws)
+    return interval_table([*detections.classes, MEAN], values, drawn, len(detections.images))
+
+
+def ap_difference(
+    first: Detections, second: Detections, seed: int, max_detections: int = MAX_DETECTIONS, draws: int = DRAWS
+) -> pd.DataFrame:
+    """Return AP(second) − AP(first) of two detectors on the same images with its paired interval.
+
+    Parameters
+    ----------
+    first, second
+        Predictions of either beside the same truth.
+    seed, max_detections, draws
+        As `ap_interval`; both are scored on the same resamples.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `ap_interval`.
+
+    Raises
+    ------
+    MetricError
+        If images, classes or truth differ; as `ap_interval`.
+    """
+    require_paired(first, second)
+    (before, drawn_before), (after, drawn_after) = (
+        _resampled(one, seed, max_detections, draws) for one in (first, second)
+    )
+    values = {name: after[name] - before[name] for name in after}
+    drawn = {name: drawn_after[name] - drawn_before[name] for name in after}
+    return interval_table([*first.classes, MEAN], values, drawn, len(first.images))
+
+
+def _resampled(
+    detections: Detections, seed: int, max_detections: int, draws: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return each average, (k + 1,), and those of the resamples, (draws, k + 1)."""
+    n, ranked = len(detections.images), _rank(detections, max_detections)
+    at_once = max(1, _CELLS_AT_ONCE // (len(detections.predictions) + n))
+    blocks = [_averages(ranked, times.astype(float)) for times in times_drawn(n, seed, draws, at_once)]
+    values = {name: value[0] for name, value in _averages(ranked, np.ones((1, n))).items()}
+    return values, {name: np.concatenate([block[name] for block in blocks]) for name in values}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,20 +148,24 @@ class _Ranked:
     truth: np.ndarray
 
 
-def _rank(detections: Detections, max_detections: int) -> Iterator[_Ranked]:
+def _rank(detections: Detections, max_detections: int) -> list[_Ranked]:
+    if max_detections < 1:
+        raise MetricError(f"{max_detections} detections an image and class; keep at least one")
     boxes, hit = detections.predictions, match(detections, IOUS) >= 0
     cells, truth = detections.cells(boxes), detections.count(detections.truth)
     kept = np.arange(len(boxes)) - np.searchsorted(cells, cells) < max_detections
+    ranked = []
     for label in range(len(detections.classes)):
         own = np.flatnonzero(kept & (boxes.label == label))
         own = own[np.argsort(-boxes.score[own], kind="stable")]
-        yield _Ranked(boxes.image[own], hit[:, own], truth[:, label])
+        ranked.append(_Ranked(boxes.image[own], hit[:, own], truth[:, label]))
+    return ranked
 
 
 def _averages(ranked: list[_Ranked], times: np.ndarray) -> dict[str, np.ndarray]:
     """Return each average, (draws, k + 1), from how often a resample holds each image, (draws, images)."""
     each = np.stack([_average_precision(one, times) for one in ranked], axis=1)
-    return {name: _with_mean(each[..., chosen].mean(axis=-1)) for name, chosen in _AVERAGES.items()}
+    return {name: with_mean(each[..., chosen].mean(axis=-1)) for name, chosen in _AVERAGES.items()}
 
 
 def _average_precision(ranked: _Ranked, times: np.ndarray) -> np.ndarray:
@@ -141,7 +179,7 @@ def _average_precision(ranked: _Ranked, times: np.ndarray) -> np.ndarray:
     for place, hit in enumerate(ranked.hit):
         at = np.flatnonzero(hit)
         true = np.cumsum(times[:, ranked.image[at]], axis=1)
-        precision = true / (seen[:, at] + np.spacing(1))
+        precision = true / np.maximum(seen[:, at], 1)
         highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         reached = np.searchsorted(RECALLS, true / np.maximum(positives, 1)[:, None], side="right")
         found[:, place] = (highest * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALLS)
@@ -149,7 +187,7 @@ def _average_precision(ranked: _Ranked, times: np.ndarray) -> np.ndarray:
     return found
 
 
-def _with_mean(each: np.ndarray) -> np.ndarray:
+def with_mean(each: np.ndarray) -> np.ndarray:
     """Append the mean over the defined classes, (…, k) to (…, k + 1)."""
     defined = ~np.isnan(each)
     total, number = np.where(defined, each, 0).sum(axis=-1), defined.sum(axis=-1)
@@ -161,27 +199,3 @@ def _notes(classes: tuple, numbers: np.ndarray) -> list[str]:
     absent = [str(name) for name, number in zip(classes, numbers, strict=True) if not number]
     of_mean = f"without {', '.join(absent)}: no true box" if absent else ""
     return ["" if number else "no true box, not in the mean" for number in numbers] + [of_mean]
-
-
-def _as_coco(detections: Detections, boxes: Boxes) -> COCO:
-    """Return boxes as COCO's dictionaries; every identifier is a position plus one, since COCO takes 0 for none."""
-    sides = np.concatenate([boxes.corners[:, :2], boxes.corners[:, 2:] - boxes.corners[:, :2]], axis=1)
-    columns = (boxes.image + 1, boxes.label + 1, sides, sides[:, 2:].prod(axis=1), boxes.score)
-    annotations = [
-        {"id": number, "image_id": image, "category_id": label, "bbox": box, "area": area, "score": score, "iscrowd": 0}
-        for number, (image, label, box, area, score) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True), start=1
-        )
-    ]
-    return COCO(
-        {
-            "images": [{"id": number + 1} for number in range(len(detections.images))],
-            "categories": [{"id": number + 1} for number in range(len(detections.classes))],
-            "annotations": annotations,
-        }
-    )
-
-
-def _require_positive(max_detections: int) -> None:
-    if max_detections < 1:
-        raise MetricError(f"{max_detections} detections an image and class; keep at least one")

@@ -4,7 +4,7 @@ Every score of a detector starts from `Detections`. The images are named apart f
 boxes is where false alarms count and one without any box still belongs to the sample.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,6 +144,66 @@ def interval_table(
         rows = {"class": list(names), "metric": metric, "value": value, "low": low, "high": high, "n": n}
         tables.append(pd.DataFrame(rows))
     return pd.concat(tables, ignore_index=True)
+
+
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of `interval_table` with one row a class: each metric, and its interval in words.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``class``, then for each metric its value under its name and the bounds under "<metric>, 95 %".
+    """
+    wide = {"class": table["class"].unique()}
+    for metric, rows in table.groupby("metric", sort=False):
+        bounds = zip(rows["low"], rows["high"], strict=True)
+        wide |= {
+            metric: rows["value"].to_numpy(),
+            f"{metric}, 95 %": [f"{low:.3f} to {high:.3f}" for low, high in bounds],
+        }
+    return pd.DataFrame(wide)
+
+
+def times_drawn(images: int, seed: int, draws: int, at_once: int) -> Iterator[np.ndarray]:
+    """Yield how often resamples of images with replacement hold each image, some resamples at a time, (some, n) int.
+
+    Parameters
+    ----------
+    images
+        Number n of independent images.
+    seed, draws
+        Of the bootstrap; the same seed draws the same images, whatever ``at_once`` is.
+    at_once
+        Most resamples at a time.
+
+    Raises
+    ------
+    MetricError
+        If there are fewer than two images.
+    """
+    if images < 2:
+        raise MetricError(f"an interval needs at least two independent images, found {images}; report no interval")
+    rng = np.random.default_rng(seed)
+    for start in range(0, draws, at_once):
+        yield rng.multinomial(images, np.full(images, 1 / images), size=min(at_once, draws - start))
+
+
+def require_paired(first: Detections, second: Detections) -> None:
+    """Refuse to compare detections of other images, classes or true boxes.
+
+    Raises
+    ------
+    MetricError
+        Saying in what they differ.
+    """
+    truths = [(one.truth.image, one.truth.label, one.truth.corners) for one in (first, second)]
+    same = {
+        "images": first.images == second.images,
+        "classes": first.classes == second.classes,
+        "true boxes": all(map(np.array_equal, *truths)),
+    }
+    if differing := [name for name, equal in same.items() if not equal]:
+        raise MetricError(f"the two have other {' and '.join(differing)}; compare predictions beside one truth")
 
 
 def _ordered(name: str, table: pd.DataFrame, images: Sequence, classes: Sequence, scored: bool) -> Boxes:

@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from wbc_utils.metrics.coco import MEAN
-from wbc_utils.metrics.detection import Detections
+from wbc_utils.metrics.bootstrap import DRAWS
+from wbc_utils.metrics.coco import MEAN, with_mean
+from wbc_utils.metrics.detection import Detections, interval_table, require_paired, times_drawn
 from wbc_utils.metrics.matching import overlapping
 
 REPORT_002_IOU = 0.5
 """A prediction is a true positive above it."""
+
+_NAME = "report_002_AP"
 
 
 def report_002_ap(detections: Detections, ranked: bool = True) -> pd.DataFrame:
@@ -34,25 +37,117 @@ def report_002_ap(detections: Detections, ranked: bool = True) -> pd.DataFrame:
         ``report_002_AP`` (NaN without true boxes, 0 without predictions) and ``recall`` at the end of the curve (none
         for the mean).
     """
-    best, boxes = overlapping(detections).best(), detections.predictions
-    hit = np.zeros(len(boxes), dtype=bool)
-    hit[best.prediction] = best.iou > REPORT_002_IOU
+    hits = _hits(detections, ranked)
     numbers = detections.count(detections.truth).sum(axis=0)
-    area, recall = np.full(len(numbers), np.nan), np.full(len(numbers), np.nan)
-    for label in np.flatnonzero(numbers):
-        own = np.flatnonzero(boxes.label == label)
-        if ranked:
-            own = own[np.argsort(-boxes.score[own], kind="stable")]
-        true = np.cumsum(hit[own])
-        precision, reached = true / np.arange(1, len(own) + 1), true / numbers[label]
-        area[label] = np.trapezoid([*precision[:1], *precision], [0, *reached]) if len(own) else 0.0
-        recall[label] = reached[-1] if len(own) else 0.0
-    mean = area[numbers > 0].mean() if numbers.any() else np.nan
+    found = {label: hits[label][0].sum() / n for label, n in enumerate(numbers) if n}
     return pd.DataFrame(
         {
             "class": [*detections.classes, MEAN],
             "n": [*numbers, numbers.sum()],
-            "report_002_AP": [*area, mean],
-            "recall": [*recall, np.nan],
+            _NAME: _areas(detections, hits, ranked, np.ones((1, len(detections.images)), dtype=int))[0],
+            "recall": [*(found.get(label, np.nan) for label in range(len(numbers))), np.nan],
         }
     )
+
+
+def report_002_interval(detections: Detections, seed: int, ranked: bool = True, draws: int = DRAWS) -> pd.DataFrame:
+    """Return report 002's own AP with its percentile interval if images are independent.
+
+    Every resample is evaluated as if its images were the data set, an image drawn twice standing there twice.
+
+    Parameters
+    ----------
+    ranked
+        As `report_002_ap`.
+    seed, draws
+        Of the bootstrap.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``class`` (the classes and "mean"), ``metric`` ("report_002_AP"), ``value``, ``low``, ``high``, ``n`` (images).
+
+    Raises
+    ------
+    wbc_utils.metrics.MetricError
+        If there are fewer than two images.
+    """
+    value, drawn = _resampled(detections, seed, ranked, draws)
+    return interval_table([*detections.classes, MEAN], {_NAME: value}, {_NAME: drawn}, len(detections.images))
+
+
+def report_002_difference(
+    first: Detections, second: Detections, seed: int, ranked: bool = True, draws: int = DRAWS
+) -> pd.DataFrame:
+    """Return AP(second) − AP(first) in report 002's own definition with its paired interval.
+
+    Parameters
+    ----------
+    first, second
+        Two sets of predictions beside the same truth.
+    ranked, seed, draws
+        As `report_002_interval`; both are scored on the same resamples.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `report_002_interval`.
+
+    Raises
+    ------
+    wbc_utils.metrics.MetricError
+        If images, classes or truth differ, or there are fewer than two images.
+    """
+    require_paired(first, second)
+    (before, drawn_before), (after, drawn_after) = (_resampled(one, seed, ranked, draws) for one in (first, second))
+    names = [*first.classes, MEAN]
+    return interval_table(names, {_NAME: after - before}, {_NAME: drawn_after - drawn_before}, len(first.images))
+
+
+def _resampled(detections: Detections, seed: int, ranked: bool, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the areas, (k + 1,), and those of the resamples, (draws, k + 1)."""
+    hits, n = _hits(detections, ranked), len(detections.images)
+    drawn = [_areas(detections, hits, ranked, times) for times in times_drawn(n, seed, draws, draws)]
+    return _areas(detections, hits, ranked, np.ones((1, n), dtype=int))[0], drawn[0]
+
+
+def _hits(detections: Detections, ranked: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return of each class which predictions are true positives, and their images, in the order of the curve."""
+    best, boxes = overlapping(detections).best(), detections.predictions
+    hit = np.zeros(len(boxes), dtype=bool)
+    hit[best.prediction] = best.iou > REPORT_002_IOU
+    found = []
+    for label in range(len(detections.classes)):
+        own = np.flatnonzero(boxes.label == label)
+        if ranked:
+            own = own[np.argsort(-boxes.score[own], kind="stable")]
+        found.append((hit[own], boxes.image[own]))
+    return found
+
+
+def _areas(detections: Detections, hits: list, ranked: bool, times: np.ndarray) -> np.ndarray:
+    """Return the area of each class and their mean, (draws, k + 1), from how often each image is there."""
+    positives = times @ detections.count(detections.truth)
+    areas = np.full(positives.shape, np.nan)
+    for label, (hit, image) in enumerate(hits):
+        for draw in np.flatnonzero(positives[:, label]):
+            again = np.repeat(np.arange(len(hit)), times[draw, image]) if ranked else _copies(image, times[draw])
+            areas[draw, label] = _area(hit[again], positives[draw, label])
+    return with_mean(areas)
+
+
+def _area(hit: np.ndarray, truth: int) -> float:
+    """Return the area of the trapezoids; recall moves at true positives only, each time by one true box."""
+    seen = np.flatnonzero(hit) + 1
+    true = np.arange(1, len(seen) + 1)
+    before = np.where(seen > 1, (true - 1) / np.maximum(seen - 1, 1), 1.0)
+    return float((true / seen + before).sum() / 2 / truth)
+
+
+def _copies(image: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return the predictions, which lie image after image, with those of an image as often as it was drawn."""
+    blocks = np.repeat(np.arange(len(times)), times)
+    sizes = np.bincount(image, minlength=len(times))
+    first = np.cumsum(sizes) - sizes
+    within = np.arange(sizes[blocks].sum()) - np.repeat(np.cumsum(sizes[blocks]) - sizes[blocks], sizes[blocks])
+    return np.repeat(first[blocks], sizes[blocks]) + within

@@ -1,9 +1,10 @@
-"""Detectors of cells: one factory for torchvision's families, one way to train them and to ask them.
+"""Detectors of cells: one factory for torchvision's families and YOLOX, one way to train them and to ask them.
 
 Classes are numbered from 1 in the order of ``classes``; 0 is the background. Images are lists of float (3, h, w) in
 [0, 1] of any sizes, boxes are ``xmin, ymin, xmax, ymax`` in pixels of those images.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from wbc_utils.models import ModelError, detector_weights
 from wbc_utils.models.detector_init import begin, shape_of, take_over
-from wbc_utils.models.detector_networks import SSDS, Design, assemble, body
+from wbc_utils.models.detector_networks import SSDS, Design, assemble, body, split
 from wbc_utils.models.detector_weights import DetectorCard
 from wbc_utils.models.postprocess import DETECTIONS
 
@@ -24,7 +25,7 @@ Trainable = Literal["all", "last", "head"]
 
 
 class CellDetector(nn.Module):
-    """A detector of torchvision with named classes.
+    """A detector with named classes.
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class CellDetector(nn.Module):
         Which layers learn: ``all``; ``last``, the last stage of the body and all above it; ``head``, all above the body
         (pyramid, proposals, heads).
     network
-        torchvision's module.
+        torchvision's module, or one with its interface.
     """
 
     def __init__(self, network: nn.Module, design: Design, init: str, trainable: Trainable = "all"):
@@ -137,7 +138,7 @@ class CellDetector(nn.Module):
 
     def _shift(self) -> int:
         """Return how far the module's labels lie below ours: without a background they begin at 0."""
-        return 1 if self.design.focal else 0
+        return 0 if self.design.background else 1
 
     def _held(self, frozen: bool) -> set[int]:
         """Return the identities of the weights that do not learn, with the body frozen or not."""
@@ -160,21 +161,25 @@ def build_detector(
     anchor_px: float | None = None,
     proposals: int = 1000,
     rois: int = 512,
+    prior: float | None = None,
+    head_norm: bool = True,
 ) -> CellDetector:
     """Build a detector of cells.
 
     Random weights come from torch's global generator. Every detector keeps torchvision's initial weights of its heads:
-    for RetinaNet and FCOS with the prior of the focal loss, which gives each anchor a first probability of 0.01 (Lin et
-    al. 2017, *Focal Loss for Dense Object Detection*, section 4.1). What starts from random weights must normalise by
-    statistics of its own to train (He et al. 2019, *Rethinking ImageNet Pre-training*): its batch normalisation
-    learns, the heads of RetinaNet get group normalisation, and the VGG network of SSD batch normalisation (Zhu et al.
-    2019, *ScratchDet*). torchvision's frozen batch normalisation, a constant, goes with published weights only.
+    for RetinaNet and FCOS, and YOLOX too, with the prior of the focal loss, which gives each anchor a first probability
+    of 0.01 (Lin et al. 2017, *Focal Loss for Dense Object Detection*, section 4.1). What starts from random weights
+    must normalise by statistics of its own to train (He et al. 2019, *Rethinking ImageNet Pre-training*): its batch
+    normalisation learns, the heads of RetinaNet get group normalisation, and the VGG network of SSD batch normalisation
+    (Zhu et al. 2019, *ScratchDet*). torchvision's frozen batch normalisation, a constant, goes with published weights
+    only.
 
     Parameters
     ----------
     architecture
-        ``faster_rcnn_…``, ``retinanet_…`` or ``fcos_…`` with ``resnet50``, ``mobilenet`` (both torchvision's) or a name
-        in timm, such as ``faster_rcnn_convnext_atto``; ``ssd300_vgg16``; ``ssdlite_mobilenet``.
+        ``faster_rcnn_…``, ``retinanet_…``, ``fcos_…`` or ``yolox_…`` with ``resnet50``, ``mobilenet`` (both
+        torchvision's) or a name in timm, such as ``faster_rcnn_convnext_atto``; ``yolox_s``, which is
+        ``yolox_cs3darknet_focus_s``, and the thinner ``yolox_tiny``; ``ssd300_vgg16``; ``ssdlite_mobilenet``.
     classes
         Codes of the cell types, without a background.
     init
@@ -185,8 +190,8 @@ def build_detector(
     trainable
         See `CellDetector`.
     image_px
-        Short and longest long side of the resized images, px; None for torchvision's (800, 1333), or the file's. SSD
-        has one size of its own.
+        Short and longest long side of the resized images, px; None for torchvision's (800, 1333), YOLOX's (640, 640) or
+        tiny's (416, 416), or the file's. SSD has one size of its own.
     finest_stride
         Pixels to one of the finest map of the pyramid; None for torchvision's (4 for Faster R-CNN, 8 for the others,
         32 for Faster R-CNN on MobileNet), or the file's. Small cells need a fine one.
@@ -196,6 +201,10 @@ def build_detector(
     proposals, rois
         Of Faster R-CNN: boxes of an image that its second stage judges, and boxes that it learns from. Fewer than
         torchvision's 1000 and 512 save most of its time where an image holds tens of cells.
+    prior
+        First probability of each class at each anchor of a new predictor of RetinaNet or FCOS; None for 0.01.
+    head_norm
+        Whether the heads of a RetinaNet from random weights normalise; torchvision's do not.
 
     Raises
     ------
@@ -213,11 +222,16 @@ def build_detector(
     asked = {"image_px": image_px and tuple(image_px), "finest_stride": finest_stride, "anchor_px": anchor_px}
     asked = {option: value for option, value in asked.items() if value is not None}
     _require_fitting(architecture, asked, init)
+    if not head_norm and (start.norm, split(architecture)[0]) != ("learned", "retinanet"):
+        raise ModelError(f"head_norm is for RetinaNet with learned normalisation, not for {architecture}; leave it out")
     design = Design(
-        architecture=architecture, classes=tuple(classes), proposals=proposals, rois=rois, norm=start.norm,
+        architecture=architecture, classes=tuple(classes), proposals=proposals, rois=rois,
+        norm=start.norm if head_norm else "body",
         **start.look, **(start.shape | asked),
     )  # fmt: skip
     network = assemble(design)
+    if prior is not None:
+        _set_prior(network, design, prior, start.classes)
     if start.tensors:
         take_over(network, design, start, str(init))
     return CellDetector(network, design, start.name, trainable)
@@ -235,6 +249,21 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[CellDetector, 
     network = assemble(card.design)
     detector_weights.fill(network, tensors, str(path))
     return CellDetector(network, card.design, card.init).to(device).eval(), card
+
+
+def _set_prior(network: nn.Module, design: Design, prior: float, learned: Sequence[str]) -> None:
+    """Set the biases of a new predictor so that each class has a probability at first.
+
+    Parameters
+    ----------
+    learned
+        Classes of the predictor that is taken over, if there is one.
+    """
+    if design.family not in ("retinanet", "fcos") or design.classes == tuple(learned):
+        raise ModelError(f"no new focal predictor in {design.architecture} from this init; leave prior out")
+    if not 0 < prior < 1:
+        raise ModelError(f"prior is {prior}; give a number above 0 and below 1")
+    nn.init.constant_(network.head.classification_head.cls_logits.bias, math.log(prior / (1 - prior)))
 
 
 def _require_fitting(architecture: str, asked: dict[str, object], init: str | Path) -> None:

@@ -13,11 +13,13 @@ from wbc_utils.models.detector_networks import SSDS, Design, constants, split
 from wbc_utils.models.detector_weights import COCO, IMAGENET
 
 _SIZES = (800, 1333)  # torchvision's short and long side, px
+_YOLOX_SIDES = {"yolox_tiny": 416}  # px; 640 of the others
 _ANCHOR_PX = 32.0
 _PREDICTORS = {  # tensors whose shapes depend on the classes
     "faster_rcnn": r"roi_heads\.box_predictor\.",
     "retinanet": r"head\.classification_head\.cls_logits\.",
     "fcos": r"head\.classification_head\.cls_logits\.",
+    "yolox": r"head\.classes\.",
     "ssd300": r"head\.classification_head\.module_list\.",
     "ssdlite": r"head\.classification_head\.module_list\.\d+\.1\.",
 }
@@ -85,10 +87,12 @@ def begin(init: str | Path, architecture: str) -> Start:
 
 
 def shape_of(architecture: str) -> dict[str, object]:
-    """Return torchvision's ``image_px``, ``finest_stride`` and ``anchor_px``, None where an architecture has none."""
+    """Return the published ``image_px``, ``finest_stride`` and ``anchor_px``, None where an architecture has none."""
     family, backbone = split(architecture)
     if architecture in SSDS:
         return {"image_px": (SSDS[architecture],) * 2, "finest_stride": None, "anchor_px": None}
+    if family == "yolox":
+        return {"image_px": (_YOLOX_SIDES.get(architecture, 640),) * 2, "finest_stride": 8, "anchor_px": None}
     finest = {"mobilenet": 32}.get(backbone, 4) if family == "faster_rcnn" else 8
     return {"image_px": _SIZES, "finest_stride": finest, "anchor_px": None if family == "fcos" else _ANCHOR_PX}
 
@@ -140,6 +144,8 @@ def _imagenet(architecture: str, shape: dict[str, object]) -> Start:
         norm = "none" if family == "ssd300" else "frozen"
         tensors = _named(detector_weights.published(published), backbone)
         return Start(name, norm, constants(family, norm), shape, tensors, epsilon=epsilon)
+    if backbone == "tiny":
+        raise ModelError(f"nobody publishes the body of {architecture}; choose yolox_s, or init random or a path")
     published = get_pretrained_cfg(backbone)
     look = {"mean": published.mean, "std": published.std}
     return Start(name, "frozen", look, shape, _named(weights.imagenet(backbone), backbone))
@@ -168,8 +174,8 @@ def _classifier(path: Path, architecture: str, shape: dict[str, object]) -> Star
         stem = "" if card.stem_stride is None else f" with a first stride of {card.stem_stride}"
         raise ModelError(
             f"{path} holds a classifier on {card.architecture}{stem}, which is not the body of {architecture}. Such a "
-            f"backbone fits faster_rcnn_{name}, retinanet_{name} and fcos_{name} if its first stride is timm's own; "
-            "timm's MobileNet and torchvision's are different networks"
+            f"backbone fits faster_rcnn_{name}, retinanet_{name}, fcos_{name} and yolox_{name} if its first stride is "
+            "timm's own; timm's MobileNet and torchvision's are different networks"
         )
     found = {key.removeprefix("backbone."): value for key, value in tensors.items() if key.startswith("backbone.")}
     look = {"mean": card.mean, "std": card.std}

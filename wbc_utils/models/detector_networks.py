@@ -1,16 +1,18 @@
-"""Detectors as networks: torchvision's Faster R-CNN, RetinaNet, FCOS and SSD, put together from a description.
+"""Detectors as networks: torchvision's Faster R-CNN, RetinaNet, FCOS and SSD, and YOLOX, built from a description.
 
-The first three stand on a feature pyramid over any network that thins its maps step by step: torchvision's ResNet-50
+All but SSD stand on a feature pyramid over any network that thins its maps step by step: torchvision's ResNet-50
 and MobileNetV3-Large, for which weights from COCO are published, or a network of timm, such as notebook 03 trains.
 """
 
 from collections import OrderedDict
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 import timm
 from pydantic import BaseModel, ConfigDict
 from timm.layers import freeze_batch_norm_2d
+from timm.models.cspnet import model_cfgs
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import detection
@@ -24,11 +26,15 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP
 
 from wbc_utils.models import ModelError
 from wbc_utils.models.postprocess import DETECTIONS
+from wbc_utils.models.yolox import Yolox
+from wbc_utils.models.yolox_layers import PathAggregation
 
-FAMILIES = ("faster_rcnn", "retinanet", "fcos")
+FAMILIES = ("faster_rcnn", "retinanet", "fcos", "yolox")
 """Detectors on a feature pyramid: an architecture is one of them and a backbone, such as ``retinanet_resnet50``."""
 SSDS = {"ssd300_vgg16": 300, "ssdlite_mobilenet": 320}
 """Detectors without a pyramid, and the side of their input, px."""
+YOLOX_S = "cs3darknet_focus_s"
+"""The network of timm that ``yolox_s`` stands on; ``yolox_tiny`` has three quarters of its channels."""
 
 # stride of a map: the module that makes it, and its channels
 _RESNET50 = {4: {"layer1": 256}, 8: {"layer2": 512}, 16: {"layer3": 1024}, 32: {"layer4": 2048}}
@@ -48,8 +54,8 @@ class Design(BaseModel):
     Attributes
     ----------
     architecture
-        ``faster_rcnn_…``, ``retinanet_…`` or ``fcos_…`` with ``resnet50``, ``mobilenet`` or a name in timm;
-        ``ssd300_vgg16``; ``ssdlite_mobilenet``.
+        ``faster_rcnn_…``, ``retinanet_…``, ``fcos_…`` or ``yolox_…`` with ``resnet50``, ``mobilenet`` or a name in
+        timm; ``yolox_s``; ``yolox_tiny``; ``ssd300_vgg16``; ``ssdlite_mobilenet``.
     classes
         Codes in the order of the network's classes, after the background.
     image_px
@@ -59,14 +65,14 @@ class Design(BaseModel):
         Pixels of the resized image to one of the finest map of the pyramid; None without a pyramid.
     anchor_px
         Side of the anchors on the finest map, px of the resized image, doubled from map to map; None where the
-        architecture has its own (SSD) or none (FCOS).
+        architecture has its own (SSD) or none (FCOS, YOLOX).
     proposals
         Boxes of an image that the second stage of Faster R-CNN judges, twice as many in training.
     rois
         Boxes of an image that it learns from.
     norm
-        ``learned``: normalisation with statistics of its own. ``frozen``: batch normalisation as published, a constant
-        scale and shift. ``none``: the VGG network of published weights has none.
+        ``learned``: normalisation with statistics of its own. ``body``: so, but none in the heads. ``frozen``: batch
+        normalisation as published, a constant scale and shift. ``none``: the VGG network of published weights has none.
     mean, std
         Subtracted from and divided into images in [0, 1].
     """
@@ -80,7 +86,7 @@ class Design(BaseModel):
     anchor_px: float | None
     proposals: int
     rois: int
-    norm: Literal["learned", "frozen", "none"]
+    norm: Literal["learned", "body", "frozen", "none"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -95,14 +101,14 @@ class Design(BaseModel):
         return split(self.architecture)[1]
 
     @property
-    def focal(self) -> bool:
-        """Whether each class is judged by itself, without a background (focal loss)."""
-        return self.family in ("retinanet", "fcos")
+    def background(self) -> bool:
+        """Whether the background is a class of the network; else each class is judged by itself."""
+        return self.family not in ("retinanet", "fcos", "yolox")
 
     @property
     def outputs(self) -> int:
         """Scores of a box: the classes, and the background where there is one."""
-        return len(self.classes) + (not self.focal)
+        return len(self.classes) + self.background
 
 
 def split(architecture: str) -> tuple[str, str]:
@@ -115,13 +121,15 @@ def split(architecture: str) -> tuple[str, str]:
     """
     if architecture in SSDS:
         return tuple(architecture.split("_"))
+    if architecture in ("yolox_s", "yolox_tiny"):
+        return "yolox", {"yolox_s": YOLOX_S, "yolox_tiny": "tiny"}[architecture]
     for family in FAMILIES:
         backbone = architecture.removeprefix(f"{family}_")
         if backbone != architecture and (backbone in ("resnet50", "mobilenet") or timm.is_model(backbone)):
             return family, backbone
     raise ModelError(
-        f"there is no detector {architecture!r}; there are {', '.join(SSDS)}, and {', '.join(FAMILIES)}, each followed "
-        "by _resnet50, _mobilenet or _ and the name of a network in timm"
+        f"there is no detector {architecture!r}; there are {', '.join(SSDS)}, yolox_s, yolox_tiny, and "
+        f"{', '.join(FAMILIES)}, each followed by _resnet50, _mobilenet or _ and the name of a network in timm"
     )
 
 
@@ -179,7 +187,7 @@ class TimmMaps(nn.Module):
 
     def __init__(self, name: str, finest_stride: int):
         super().__init__()
-        self.network = timm.create_model(name, num_classes=0)
+        self.network = _tiny() if name == "tiny" else timm.create_model(name, num_classes=0)
         made = [(level["reduction"], level["num_chs"]) for level in self.network.feature_info]
         strides = [stride for stride, _ in made]
         if finest_stride not in strides or len(set(strides)) < len(strides):
@@ -197,13 +205,28 @@ class TimmMaps(nn.Module):
         return OrderedDict((str(number), found) for number, found in enumerate(maps))
 
 
+def _tiny() -> nn.Module:
+    """Return the body of YOLOX-tiny."""
+    small = model_cfgs[YOLOX_S]
+    widths = tuple(3 * width // 4 for width in small.stages.out_chs)
+    stem, stages = replace(small.stem, out_chs=3 * small.stem.out_chs // 4), replace(small.stages, out_chs=widths)
+    return timm.create_model(YOLOX_S, num_classes=0, stem=stem, stages=stages)
+
+
 def _pyramid(design: Design, extra: nn.Module) -> tuple[Pyramid, int]:
     """Return the pyramid of a design without its extra maps' count, and the number of the body's maps."""
+    found, channels = _maps(design)
+    return Pyramid(found, channels, extra), len(channels)
+
+
+def _maps(design: Design) -> tuple[nn.Module, list[int]]:
+    """Return the body of a design, which makes maps from the finest stride on, and their channels."""
     name, finest = design.backbone, design.finest_stride
     if name not in ("resnet50", "mobilenet"):
         found = TimmMaps(name, finest)
-        return Pyramid(found, found.channels, extra), len(found.channels)
-    table = _RESNET50 if name == "resnet50" else _MOBILENET_COCO if finest == 32 else _MOBILENET
+        return found, found.channels
+    coco = finest == 32 and design.family != "yolox"
+    table = _RESNET50 if name == "resnet50" else _MOBILENET_COCO if coco else _MOBILENET
     if finest not in table:
         allowed = ", ".join(map(str, _RESNET50 if name == "resnet50" else _MOBILENET))
         raise ModelError(f"{name} makes maps of strides {allowed}, asked for a pyramid from {finest} on; choose one")
@@ -213,7 +236,7 @@ def _pyramid(design: Design, extra: nn.Module) -> tuple[Pyramid, int]:
     else:
         network = models.mobilenet_v3_large(weights=None, norm_layer=nn.BatchNorm2d).features
     getter = IntermediateLayerGetter(network, {module: str(number) for number, module in enumerate(maps)})
-    return Pyramid(getter, list(maps.values()), extra), len(maps)
+    return getter, list(maps.values())
 
 
 def _common(design: Design) -> dict:
@@ -266,6 +289,12 @@ def _fcos(design: Design) -> nn.Module:
     return detection.FCOS(pyramid, anchor_generator=anchors, detections_per_img=DETECTIONS, **_common(design))
 
 
+def _yolox(design: Design) -> nn.Module:
+    pyramid = PathAggregation(*_maps(design))
+    strides = [design.finest_stride * 2**n for n in range(len(pyramid.channels))]
+    return Yolox(pyramid, strides, **_common(design))
+
+
 def _ssd300(design: Design) -> nn.Module:
     layers = make_layers(cfgs["D"], batch_norm=design.norm == "learned")
     for layer in layers:
@@ -293,5 +322,6 @@ def _ssdlite(design: Design) -> nn.Module:
 
 
 _BUILDERS = {
-    "faster_rcnn": _faster_rcnn, "retinanet": _retinanet, "fcos": _fcos, "ssd300": _ssd300, "ssdlite": _ssdlite,
+    "faster_rcnn": _faster_rcnn, "retinanet": _retinanet, "fcos": _fcos, "yolox": _yolox, "ssd300": _ssd300,
+    "ssdlite": _ssdlite,
 }  # fmt: skip

@@ -3,7 +3,7 @@
 import os
 import pickle
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import requests
 import safetensors
@@ -40,6 +40,9 @@ IMAGENET: dict[str, tuple[WeightsEnum, float]] = {
 }
 """torchvision's weights of classifiers from ImageNet, and their ε."""
 
+UNTUNED = 0.5
+"""Least score of every class, where none was tuned."""
+
 _HOST = "https://download.pytorch.org"
 
 
@@ -51,7 +54,8 @@ class DetectorCard(BaseModel):
     design, init
         The network, and the origin of its first weights.
     thresholds, nms_iou, agnostic
-        The operating point, for `wbc_utils.models.postprocess.apply`.
+        The operating point, for `wbc_utils.models.postprocess.apply`: a least score for every class, or for none where
+        they were not tuned.
     data, metrics
         What it learned from, and how well it did where.
     licence
@@ -66,9 +70,9 @@ class DetectorCard(BaseModel):
 
     design: Design
     init: str
-    thresholds: dict[str, float]
-    nms_iou: float = Field(ge=0, le=1)
-    agnostic: bool
+    thresholds: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    nms_iou: float = Field(default=0.5, ge=0, le=1)
+    agnostic: bool = False
     data: tuple[TrainingData, ...]
     metrics: dict[str, Metric]
     licence: str
@@ -78,16 +82,20 @@ class DetectorCard(BaseModel):
     intended_use: str
     limits: str
 
+    def least_scores(self) -> dict[str, float]:
+        """Return the threshold of each class: ``UNTUNED`` where none was tuned."""
+        return self.thresholds or dict.fromkeys(self.design.classes, UNTUNED)
+
     def markdown(self) -> str:
         """Return the card as a page of Markdown."""
         design = self.design
-        point = ", ".join(f"{name} {value:.3g}" for name, value in self.thresholds.items())
+        point = ", ".join(f"{name} {value:.3g}" for name, value in self.least_scores().items())
         among = "among all classes" if self.agnostic else "within classes"
         rows = {
             "classes": ", ".join(design.classes),
             "initialised from": self.init,
             "input": f"short side {design.image_px[0]} px, long side up to {design.image_px[1]} px",
-            "least scores": point,
+            "least scores": point if self.thresholds else f"{point} (not tuned)",
             "suppression": f"IoU {self.nms_iou:.3g}, {among}",
             "licence": self.licence,
             "seed": self.seed,
@@ -117,12 +125,18 @@ def save(path: Path, model: "CellDetector", card: DetectorCard) -> None:
     Raises
     ------
     ModelError
-        If the card describes another detector, or the file's name does not end in ``.safetensors``.
+        If the card describes another detector or has thresholds for other classes, or the file's name does not end in
+        ``.safetensors``.
     """
     if path.suffix != ".safetensors":
         raise ModelError(f"{path.name} does not end in .safetensors; weights are kept in no other format")
     if card.design != model.design or card.init != model.init:
         raise ModelError("the card describes another detector; fill it with model.design and model.init")
+    if card.thresholds and set(card.thresholds) != set(model.classes):
+        raise ModelError(
+            f"the card has thresholds for {', '.join(card.thresholds)}, the detector finds {', '.join(model.classes)}; "
+            "give one for each class, or none"
+        )
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
     content = safetensors.torch.save(tensors, metadata={"format": "pt", "detector": card.model_dump_json()})
     write_together({path: content, path.with_suffix(".md"): card.markdown()})
