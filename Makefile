@@ -7,7 +7,7 @@ BIN     := .venv/bin
 RUN     := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint bench lab lock clean
+.PHONY: help report test lint bench lab lock wheel audit readme clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
@@ -25,8 +25,8 @@ lint: $(BIN)/.ready  ## check style, layers and notebooks
 	$(RUN) lint-imports
 	$(RUN) nbstripout --verify notebooks/*.ipynb
 
-bench: $(BIN)/.ready  ## measure speed as ratios to named peers
-	$(RUN) sh -c 'for script in benchmarks/bench_*.py; do python "$$script" || exit 1; done'
+bench: $(BIN)/.ready  ## measure speed as ratios to named peers: reports/$(PROFILE)/benchmarks.html
+	$(RUN) python benchmarks/collect.py --profile $(PROFILE)
 
 lab: $(BIN)/.ready  ## open the notebooks in JupyterLab
 	$(RUN) jupyter lab notebooks
@@ -35,6 +35,15 @@ lock: $(BIN)/.ready  ## resolve the dependencies anew into requirements.lock and
 	$(BIN)/uv pip compile pyproject.toml --group dev --group slurm --universal --python-version 3.11 --quiet --upgrade \
 	  --generate-hashes --custom-compile-command "make lock" -o requirements.lock
 	$(BIN)/python tests/environment.py > environment.yml
+
+wheel: $(BIN)/.ready  ## build the wheel into dist/, notebooks and parameters in it
+	$(BIN)/uv build --quiet --wheel --out-dir dist
+
+audit: $(BIN)/.ready  ## list known vulnerabilities of the pins (asks pypi.org)
+	$(BIN)/uv tool run pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip --progress-spinner off
+
+readme: $(BIN)/.ready  ## write README's result table anew from the manifests of reports/cpu and reports/gpu
+	$(RUN) python tests/readme.py
 
 clean:  ## remove what was built (not .venv, not the data)
 	rm -rf runs reports/demo .snakemake .pytest_cache .ruff_cache .hypothesis dist

@@ -3,23 +3,20 @@
 Usage: OMP_NUM_THREADS=1 python benchmarks/bench_features.py [FOLDER]
 
 Without a folder of cell images, 140 cells of all nucleated types are drawn at 160 × 160 pixels. Both sides get the same
-decoded image and masks and are compared number by number. The sides take turns; times are those of the processor, the
-ratio is that of neighbouring runs. Decoding and segmentation are timed beside them; nothing is written.
+decoded image and masks and are compared number by number. Decoding and segmentation are timed
+beside them; nothing is written.
 """
 
 import io
-import resource
-import statistics
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import skimage
 from PIL import Image
 from plain_features import plain_features
+from sheet import Sheet, take_turns
 
-from wbc_utils import repro
 from wbc_utils.data.images import find_images, open_image
 from wbc_utils.data.synthetic.cells import stained_cell
 from wbc_utils.data.synthetic.morphology import MORPHOLOGIES, sample
@@ -68,34 +65,21 @@ def peer(cells) -> np.ndarray:
     return np.stack([plain_features(image, masks.nucleus, masks.cell) for image, masks in cells])
 
 
-def seconds(function, items) -> float:
-    """Return the processor time of one pass."""
-    start = time.process_time()
-    function(items)
-    return time.process_time() - start
-
-
-def line(name: str, values: list[float], unit: str) -> None:
-    """Print one measurement."""
-    print(f"{name:<44} {statistics.median(values):9.2f} {unit}  (range {min(values):.2f}–{max(values):.2f})")
-
-
-def compare(cells) -> None:
+def compare(sheet: Sheet, cells) -> None:
     """Compare the numbers, then time both sides in turns."""
     found, expected = ours(cells), peer(cells)
     apart = np.abs(found - expected) / np.maximum(np.abs(expected), np.finfo(float).tiny)
     worst = np.unravel_index(apart.argmax(), apart.shape)
-    print(f"largest relative difference of {found.size} numbers: {apart.max():.1e} ({FEATURES[worst[1]].name})")
-    our_times, peer_times = [], []
-    for _ in range(REPEATS):
-        our_times.append(seconds(ours, cells))
-        peer_times.append(seconds(peer, cells))
-    line("89 features, one core", [len(cells) / value for value in our_times], "images/s")
-    line("the same in plain scikit-image, one core", [len(cells) / value for value in peer_times], "images/s")
-    line("ratio", [theirs / our for our, theirs in zip(our_times, peer_times, strict=True)], "×")
+    sheet.note(f"largest relative difference of {found.size} numbers: {apart.max():.1e} ({FEATURES[worst[1]].name})")
+    our_times, peer_times = take_turns(
+        lambda: ours(cells), lambda: peer(cells), repeats=REPEATS, clock=time.process_time
+    )
+    sheet.ratio("89 features, one core", our_times, peer_times, peer="plain scikit-image", asked="≥ 4")
+    sheet.line("89 features, one core", [len(cells) / value for value in our_times], "images/s")
+    sheet.line("the same in plain scikit-image, one core", [len(cells) / value for value in peer_times], "images/s")
 
 
-def chain(cells) -> None:
+def chain(sheet: Sheet, cells) -> None:
     """Time the steps beside the features, and the whole way from file to features."""
 
     def jpeg(image: np.ndarray) -> io.BytesIO:
@@ -119,24 +103,20 @@ def chain(cells) -> None:
         "decoding, segmentation and 89 features": (whole, files),
     }
     for name, (step, items) in steps.items():
-        step(items[:5])
-        line(name, [len(items) / seconds(step, items) for _ in range(3)], "images/s")
+        [times] = take_turns(lambda step=step, items=items: step(items), repeats=3, clock=time.process_time)
+        sheet.line(name, [len(items) / value for value in times], "images/s")
 
 
 def main() -> None:
     """Run the benchmark."""
-    machine, versions = repro.hardware(), repro.versions()
-    print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}")
-    print(", ".join(f"{name} {versions[name]}" for name in ("python", "numpy", "scipy")), end=", ")
-    print(f"scikit-image {skimage.__version__}")
     cells = read_cells(Path(sys.argv[1])) if len(sys.argv) > 1 else draw_cells()
     if not cells:
         sys.exit(f"{sys.argv[1]} holds no images of cells")
     sides = sorted({image.shape[0] for image, _ in cells})
-    print(f"{len(cells)} cells, {sides[0]}–{sides[-1]} pixels; {REPEATS} repeats; median and range")
-    compare(cells)
-    chain(cells)
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+    with Sheet("features", "the 89 features of a cell", ("numpy", "scipy", "scikit-image")) as sheet:
+        sheet.note(f"{len(cells)} cells, {sides[0]}–{sides[-1]} pixels; {REPEATS} repeats; processor times")
+        compare(sheet, cells)
+        chain(sheet, cells)
 
 
 if __name__ == "__main__":

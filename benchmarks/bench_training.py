@@ -14,9 +14,6 @@ programs use the cores, the ratio of processor times says more than that of the 
 project.
 """
 
-import os
-import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -27,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from sheet import Sheet
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
@@ -161,13 +159,7 @@ class Epoch:
         self.seconds, self.processor = time.perf_counter() - start, processor_seconds() - used
 
 
-def line(name: str, values: list[float], unit: str, asked: str = "") -> None:
-    """Print one measurement."""
-    spread = f"(range {min(values):.2f}–{max(values):.2f})"
-    print(f"{name:<52} {statistics.median(values):8.2f} {unit:<9} {spread}{asked and f', asked: {asked}'}")
-
-
-def compare(folder: ImageFolder, architecture: str, device: str) -> None:
+def compare(sheet: Sheet, folder: ImageFolder, architecture: str, device: str) -> None:
     """Time epochs of both sides in turns."""
     recipe = CellRecipe(architecture=architecture, epochs=1, warmup_epochs=0, schedule="constant")
     images = Subset(folder, np.linspace(0, len(folder) - 1, IMAGES[device]).astype(int).tolist())
@@ -181,18 +173,21 @@ def compare(folder: ImageFolder, architecture: str, device: str) -> None:
     apart = ours if device == "cpu" else [Epoch(task, task.batches(turn), device, apart=True) for turn in turns]
     ours, theirs, apart = ours[1:], theirs[1:], apart[1:]
 
-    pairs, thousands = list(zip(ours, theirs, strict=True)), len(images) / 1000
-    line("epoch, decoded once and augmented as batches", [one.seconds for one in ours], "s")
-    line("epoch, ImageFolder + DataLoader", [one.seconds for one in theirs], "s")
-    line("ratio", [their.seconds / our.seconds for our, their in pairs], "×", f"≥ {ASKED[device]}")
+    thousands = len(images) / 1000
+    peer = "ImageFolder + DataLoader"
+    clock = [[one.seconds for one in side] for side in (ours, theirs)]
+    sheet.ratio("epoch", *clock, peer=peer, asked=f"≥ {ASKED[device]}")
     if device == "cpu":
-        line("ratio of processor times", [their.processor / our.processor for our, their in pairs], "×")
-    line("decoding, once", [decoding], "s")
+        processor = ([one.processor for one in side] for side in (ours, theirs))
+        sheet.ratio("processor time of an epoch", *processor, peer=peer)
+    sheet.line("epoch, decoded once and augmented as batches", clock[0], "s")
+    sheet.line(f"epoch, {peer}", clock[1], "s")
+    sheet.line("decoding, once", [decoding], "s")
     shares = [100 * one.waited / one.seconds for one in apart]
-    line("share of our epoch that is not the network's", shares, "%", f"≤ {MOST_LOADING}")
-    line("  augmented batches", [one.waited / thousands for one in apart], "ms/image")
-    line("  forward, backward, step", [(one.seconds - one.waited) / thousands for one in apart], "ms/image")
-    line("peer's decoding and transforms, one core", [plain_loading(images) for _ in range(REPEATS)], "ms/image")
+    sheet.line("share of our epoch that is not the network's", shares, "%", f"≤ {MOST_LOADING}")
+    sheet.line("augmented batches", [one.waited / thousands for one in apart], "ms/image")
+    sheet.line("forward, backward, step", [(one.seconds - one.waited) / thousands for one in apart], "ms/image")
+    sheet.line("peer's decoding and transforms, one core", [plain_loading(images) for _ in range(REPEATS)], "ms/image")
 
 
 def plain_loading(images: Subset) -> float:
@@ -208,7 +203,7 @@ def plain_loading(images: Subset) -> float:
     return 1000 * seconds / len(chosen)
 
 
-def report(place: Path, words: str) -> None:
+def report(sheet: Sheet, place: Path, words: str) -> None:
     """Compare with every network on every device that is there."""
     try:
         folder = ImageFolder(str(place), transforms())
@@ -217,28 +212,27 @@ def report(place: Path, words: str) -> None:
     side = open_image(folder.samples[0][0]).shape[0]
     for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:
         for architecture in ARCHITECTURES:
-            print(f"\n{words} of {side} px, {IMAGES[device]} an epoch: {architecture} at {INPUT_PX} px on {device}")
-            compare(folder, architecture, device)
+            sheet.section(
+                f"{words} of {side} px, {IMAGES[device]} an epoch: {architecture} at {INPUT_PX} px on {device}"
+            )
+            compare(sheet, folder, architecture, device)
 
 
 def main() -> None:
     """Run the benchmark."""
-    machine, versions = repro.hardware(), repro.versions()
-    print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, GPU: {machine['gpu'] or 'none'}")
-    print(", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "torchvision", "timm", "pillow")))
-    print(f"{REPEATS} epochs of each after one not counted; median and range; load average {os.getloadavg()[0]:.1f}")
     barcelona = paths.data_root() / "pbc" / PBC_FOLDER
-    if len(sys.argv) > 1:
-        report(Path(sys.argv[1]), sys.argv[1])
-    elif barcelona.is_dir():
-        report(barcelona, "Barcelona cells")
-    else:
-        for side in DRAWN_PX:
-            with tempfile.TemporaryDirectory() as temporary:
-                draw_cells(Path(temporary), side)
-                report(Path(temporary), "synthetic cells")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nload average at the end {os.getloadavg()[0]:.1f}; peak memory {peak:.0f} MiB")
+    packages = ("torch", "torchvision", "timm", "pillow")
+    with Sheet("training", "an epoch of training, same network, batches and files", packages) as sheet:
+        sheet.note(f"{REPEATS} epochs of each side after one not counted")
+        if len(sys.argv) > 1:
+            report(sheet, Path(sys.argv[1]), sys.argv[1])
+        elif barcelona.is_dir():
+            report(sheet, barcelona, "Barcelona cells")
+        else:
+            for side in DRAWN_PX:
+                with tempfile.TemporaryDirectory() as temporary:
+                    draw_cells(Path(temporary), side)
+                    report(sheet, Path(temporary), "synthetic cells")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 import re
+import subprocess
 import sys
 
 import pytest
 from cell_models import save_certain, save_images
+from detector_models import save_detector, save_field
 from PIL import Image
 
 import wbc_utils
 from wbc_utils import cli, params
+from wbc_utils.manifest import Metric
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def test_help_names_every_command_and_what_to_start_with(wbc):
     code, printed, _ = wbc("--help")
     assert code == 0
     assert "Start with: wbc run 01" in printed
-    for name in ("run", "render", "params", "predict", "data"):
+    for name in ("run", "render", "params", "predict", "diff", "licences", "init", "data"):
         assert re.search(rf"^\W*{name} ", printed, re.MULTILINE)
 
 
@@ -82,7 +85,7 @@ def test_outside_the_project_the_error_says_what_to_do(wbc, monkeypatch, tmp_pat
     monkeypatch.chdir(tmp_path)
     code, printed, errors = wbc("params")
     assert (code, printed) == (1, "")
-    assert errors.endswith("Change into the project's folder, or set WBC_PROJECT to it.\n")
+    assert errors.endswith("set WBC_PROJECT to it, or begin one in this folder: wbc init\n")
 
 
 def test_an_error_that_is_not_ours_keeps_its_traceback(wbc, monkeypatch):
@@ -223,9 +226,75 @@ def test_predict_writes_a_table_and_prints_a_paragraph(wbc, tmp_path):
     assert printed.endswith("Not a medical device: for research and teaching only.\n")
 
 
-def test_predict_on_an_empty_folder_names_it_and_the_endings(wbc, tmp_path):
+@pytest.fixture
+def models(tmp_path):
+    """Return a folder with a classifier, a detector and a file that is neither."""
+    save_certain(tmp_path / "cells.safetensors", {"SNE": 0.6, "LY": 0.4})
+    save_detector(tmp_path / "fields.safetensors", thresholds={"WBC": 0.3, "RBC": 0.9})
+    (tmp_path / "noise.safetensors").write_bytes(b"noise")
+    return tmp_path
+
+
+def test_predict_with_a_detector_writes_a_folder_and_prints_a_paragraph(wbc, models):
+    save_field(models / "in" / "a.png", size=(90, 60))
+    (models / "in" / "b.png").touch()
+    words = ["--model", models / "fields.safetensors", "--images", models / "in", "--out", models / "found"]
+    options = ["--threshold", "0.2", "--threshold", "WBC=0.1", "--nms-iou", "0.4", "--batch-size", "1"]
+    code, printed, errors = wbc("predict", *map(str, words), *options, "--device", "cpu")
+    assert (code, errors) == (0, "")
+    assert {path.name for path in (models / "found").iterdir()} == {"boxes.csv", "boxes.json", "counts.csv", "pictures"}
+    assert (models / "found" / "pictures" / "a.png.png").is_file()
+    assert re.match(r"\d+ cells in 1 of 2 images \(1 × the file has zero bytes\): RBC \d+, WBC \d+\. ", printed)
+    assert "a score of WBC 0.1, RBC 0.2 (asked for) on, unless a better one of its class overlaps it by" in printed
+    assert "an IoU above 0.4. Model: faster_rcnn_test_resnet" in printed
+    assert printed.endswith("Not a medical device: for research and teaching only.\n")
+    code, _, _ = wbc("predict", *map(str, words), "--no-pictures")
+    assert code == 0
+    assert not (models / "found" / "pictures").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "error"),
+    [
+        ("cells", ["--threshold", "0.5"], "cells.safetensors is no detector; leave out --threshold, which"),
+        ("cells", ["--nms-iou", "0.5", "--no-pictures"], "is no detector; leave out --nms-iou, --no-pictures, which"),
+        ("fields", ["--submission", "wbcbench"], "fields.safetensors is a detector; leave out --submission, which"),
+        ("fields", ["--views", "8", "--cell-px", "40"], "is a detector; leave out --views, --cell-px, which"),
+        ("fields", ["--threshold", "WBC=high"], "--threshold 'WBC=high' is neither 0.5 nor like WBC=0.7"),
+        ("fields", ["--threshold", "EO=0.5"], "--threshold EO=…: the detector finds WBC, RBC; name one"),
+        ("fields", ["--nms-iou", "45"], "--nms-iou is 45.0; allowed is 0 to 1"),
+        ("fields", ["--batch-size", "0"], "--batch-size is 0; allowed is 1 or more"),
+        ("cells", ["--batch-size", "0"], "--batch-size is 0; allowed is 1 or more"),
+        ("noise", [], "noise.safetensors is no safetensors file"),
+        ("gone", ["--threshold", "0.5"], "there are no weights at"),
+    ],
+)
+def test_predict_with_options_that_the_model_does_not_have_is_refused(wbc, models, model, options, error):
+    save_field(models / "in" / "a.png")
+    words = ["--model", models / f"{model}.safetensors", "--images", models / "in", "--out", models / "found"]
+    code, _, errors = wbc(
+        "predict", *map(str, words), "--device", "cpu", *(["--cell-px", "20"] * (model == "noise")), *options
+    )
+    assert code == 1
+    assert errors.startswith("error: ")
+    assert error in errors
+    assert len(errors.splitlines()) == 1
+    assert not (models / "found").exists()
+
+
+def test_predict_without_weights_says_so_before_torch_is_loaded(tmp_path):
+    command = [sys.executable, "-X", "importtime", "-m", "wbc_utils", "predict", "--model", "gone.safetensors"]
+    command += ["--images", str(tmp_path), "--out", str(tmp_path / "found")]
+    reply = subprocess.run(command, capture_output=True, text=True)
+    assert reply.returncode == 1
+    assert "error: there are no weights at gone.safetensors; run the notebook that saves them" in reply.stderr
+    assert not re.search(r"\b(torch|numpy|pandas)$", reply.stderr, re.MULTILINE)
+
+
+def test_predict_on_an_empty_folder_names_it_and_the_endings(wbc, models, tmp_path):
     (tmp_path / "cells").mkdir()
-    words = ["--model", "gone.safetensors", "--images", str(tmp_path / "cells"), "--out", str(tmp_path / "preds.csv")]
+    weights = str(models / "cells.safetensors")
+    words = ["--model", weights, "--images", str(tmp_path / "cells"), "--out", str(tmp_path / "preds.csv")]
     code, printed, errors = wbc("predict", *words)
     assert (code, printed) == (1, "")
     assert re.fullmatch(r"error: the folder .*/cells holds no image .* \.bmp, \.jpeg, .*\n", errors)
@@ -237,3 +306,34 @@ def test_predict_that_lacks_a_word_or_does_not_parse_ends_with_exit_code_two(wbc
     code, printed, errors = wbc("predict", *words)
     assert (code, printed) == (2, "")
     assert "Usage: " in errors
+
+
+def test_diff_compares_two_runs_and_refuses_a_name_that_leads_nowhere(wbc, toy, make_manifest):
+    toy.manifest.parent.mkdir(parents=True)
+    toy.manifest.write_text(make_manifest(metrics={"f1": Metric(value=0.5, n=3)}).model_dump_json())
+    code, printed, errors = wbc("diff", "demo/99", str(toy.root / "reports" / "demo"))
+    assert (code, errors) == (0, "")
+    assert printed.startswith("A = demo/99\nB = ")
+    assert re.search(r"^ +f1 +0\.500, n 3 +0\.500, n 3 +0 ", printed, re.M)
+    code, printed, errors = wbc("diff", "demo/99", "demo/98")
+    assert (code, printed) == (1, "")
+    assert errors.startswith("error: demo/98 leads to no run. ")
+
+
+def test_licences_lists_packages_and_data_sets(wbc, project):
+    code, printed, _ = wbc("licences")
+    packages, data = printed.split("\n\n")
+    assert code == 0
+    assert re.search(r"^numpy +\d\S+ +\S*BSD", packages, re.M)
+    assert re.search(r"^pbc +CC-BY-4\.0 +.*attribution", data, re.M)
+
+
+def test_init_begins_a_project_once(wbc, monkeypatch, tmp_path):
+    monkeypatch.delenv("WBC_PROJECT", raising=False)
+    monkeypatch.chdir(tmp_path)
+    code, printed, errors = wbc("init")
+    assert (code, errors) == (0, "")
+    assert printed.startswith("notebooks\nparams\n")
+    assert f"Next, in {tmp_path}: wbc run 01" in printed
+    assert wbc("params")[0] == 0
+    assert wbc("init")[0] == 1

@@ -8,7 +8,7 @@ from squares import squares
 
 from wbc_utils import dissection
 from wbc_utils.detection import DetectionRecipe
-from wbc_utils.dissection import REPAIRED, REPORTED, decisive, dissect, exchange, in_words
+from wbc_utils.dissection import REPAIRED, REPORTED, decisive, dissect, exchange, gap, in_words
 from wbc_utils.models.postprocess import PREDICTION_COLUMNS
 from wbc_utils.trials import AP, Trial
 
@@ -55,7 +55,8 @@ def test_each_recipe_differs_from_its_start_in_one_factor():
 
 def test_a_factor_that_alone_breaks_and_alone_repairs_decides(take_apart):
     table = take_apart(lambda recipe: recipe.learning_rate < 0.1)
-    assert decisive(table) == (["learning rate"], ["learning rate"])
+    assert gap(table) == 1
+    assert decisive(table) == ({"learning rate": 1}, {"learning rate": 1})
     rows = table.set_index(["start", "factor"])
     assert rows.loc[(REPAIRED, ""), "AP"] == 1
     assert rows.loc[(REPORTED, ""), "AP"] == 0
@@ -72,34 +73,41 @@ def test_a_factor_that_alone_breaks_and_alone_repairs_decides(take_apart):
 
 def test_factors_that_break_only_together_break_nothing_alone_but_each_repairs(take_apart):
     table = take_apart(lambda recipe: recipe.learning_rate < 0.1 or recipe.warmup_epochs > 0)
-    assert decisive(table) == ([], list(BAD))
+    assert decisive(table) == ({}, {"learning rate": 1, "warm-up": 1})
 
 
-def test_where_nothing_is_found_at_all_no_factor_decides(take_apart):
-    assert decisive(take_apart(lambda recipe: False)) == ([], [])
+@pytest.mark.parametrize("finds", [lambda recipe: False, lambda recipe: True])
+def test_where_the_two_ends_do_not_differ_no_factor_decides(take_apart, finds):
+    table = take_apart(finds)
+    assert decisive(table) == ({}, {})
+    assert in_words(table, "SSD") == "the reported recipe of SSD is not worse than the repaired one"
 
 
-COLUMNS = ["start", "factor", "change", "change low", "change high"]
+def told(*rows):
+    """Return a table of the ends, 0.6 and 0.1, and of rows of start, factor, change and its bounds."""
+    columns = ["start", "factor", "AP", "change", "change low", "change high"]
+    ends = [(REPAIRED, "", 0.6, None, None, None), (REPORTED, "", 0.1, None, None, None)]
+    return pd.DataFrame(ends + [(start, factor, 0.0, *change) for start, factor, *change in rows], columns=columns)
 
 
-def test_the_strongest_factor_comes_first_and_is_named_with_its_change():
-    rows = [(REPAIRED, "a", -0.1, -0.2, -0.05), (REPAIRED, "b", -0.5, -0.6, -0.4), (REPAIRED, "c", -0.3, -0.7, 0.1)]
-    rows += [(REPORTED, "a", 0.2, 0.1, 0.3), (REPORTED, "b", 0.1, 0.05, 0.2), (REPORTED, "c", 0.3, -0.1, 0.5)]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    assert decisive(table) == (["b", "a"], ["a", "b"])
+def test_a_factor_decides_with_half_of_the_gap_and_an_interval_without_zero_and_the_strongest_comes_first():
+    table = told(
+        (REPAIRED, "a", -0.3, -0.4, -0.2), (REPAIRED, "b", -0.5, -0.6, -0.4), (REPAIRED, "c", -0.2, -0.3, -0.1),
+        (REPAIRED, "d", -0.4, -0.9, 0.1), (REPORTED, "a", 0.4, 0.2, 0.5), (REPORTED, "b", 0.1, 0.05, 0.2),
+        (REPORTED, "c", 0.3, -0.1, 0.5),
+    )  # fmt: skip
+    taken, given = decisive(table)
+    assert list(taken.items()) == [("b", 0.5), ("a", 0.3)]
+    assert given == {"a": 0.4}
     assert in_words(table, "RetinaNet") == (
-        "put alone into the repaired recipe of RetinaNet, the report's b and a each lower AP (b by 0.500); "
-        "repaired alone in the reported recipe, a and b each raise it (a by 0.200)"
-    )
-    assert in_words(table[table["factor"] == "a"], "SSD") == (
-        "put alone into the repaired recipe of SSD, the report's a lowers AP (a by 0.100); "
-        "repaired alone in the reported recipe, a raises it (a by 0.200)"
+        "of the 0.500 AP between the repaired and the reported recipe of RetinaNet, b alone (0.500), or a alone (0.300) "
+        "takes away at least half; repaired, a alone (0.400) gives back at least half"
     )
 
 
-def test_what_cannot_be_told_is_said():
-    rows = [(REPAIRED, "a", -0.1, -0.2, 0.05), (REPORTED, "a", 0.2, -0.1, 0.3)]
-    assert in_words(pd.DataFrame(rows, columns=COLUMNS), "SSD") == (
-        "none of the report's settings, put alone into the repaired recipe of SSD, lowers AP measurably; none of them, "
-        "repaired alone in the reported recipe, raises it measurably"
+def test_where_no_single_factor_decides_that_is_said():
+    table = told((REPAIRED, "a", -0.1, -0.2, -0.05), (REPORTED, "a", 0.1, 0.05, 0.3))
+    assert in_words(table, "SSD") == (
+        "of the 0.500 AP between the repaired and the reported recipe of SSD, no single setting takes away at least "
+        "half; repaired, no single setting gives back at least half"
     )

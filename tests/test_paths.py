@@ -37,7 +37,7 @@ def test_a_folder_without_a_project_says_where_it_looked_and_what_to_do(folder):
         paths.project_root()
     assert str(caught.value) == (
         f"{folder} and its parents hold no notebooks/ and params/. "
-        "Change into the project's folder, or set WBC_PROJECT to it."
+        "Change into the project's folder, set WBC_PROJECT to it, or begin one in this folder: wbc init"
     )
 
 

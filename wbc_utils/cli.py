@@ -1,6 +1,7 @@
-"""The command ``wbc``: run notebooks, list parameters, fetch and check data, render pages, label images."""
+"""The command ``wbc``: run notebooks, list parameters, fetch and check data, render pages, ask saved models."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,8 @@ app.add_typer(data_app, name="data")
 
 Number = Annotated[str, typer.Argument(help="Two digits, as in 01.")]
 Profile = Annotated[str, typer.Option(help="demo, cpu or gpu.")]
+_of_classifier = partial(typer.Option, rich_help_panel="Only of a classifier")
+_of_detector = partial(typer.Option, rich_help_panel="Only of a detector")
 
 
 @app.callback(invoke_without_command=True)
@@ -82,41 +85,107 @@ def list_parameters(number: Annotated[str | None, typer.Argument(help="Two digit
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Option(help="Weights with their card, a .safetensors file.")],
+    model: Annotated[Path, typer.Option(help="Weights with their card, a .safetensors file that a notebook saved.")],
     images: Annotated[Path, typer.Option(help="Folder, or CSV file with a column image, path or ID.")],
-    out: Annotated[Path, typer.Option(help="CSV file to write.")],
+    out: Annotated[Path, typer.Option(help="What to write: a CSV file, or a folder of a detector's results.")],
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the GPU where there is one.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a batch; by default 64 of a classifier, 4 of a detector.")
+    ] = None,
     views: Annotated[
-        int | None, typer.Option(help="1, or 8 for the mean over orientations; by default the card's.")
+        int | None, _of_classifier(help="1, or 8 for the mean over orientations; by default the card's.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="Above 1 less confident, below 1 more; by default the card's.")
+        float | None, _of_classifier(help="Above 1 less confident, below 1 more; by default the card's.")
     ] = None,
     cell_px: Annotated[
-        float | None, typer.Option(help="Diameter of a typical cell in pixels; measured if left out.")
+        float | None, _of_classifier(help="Diameter of a typical cell in pixels; measured if left out.")
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="The model abstains below it, said in a column; never if left out.")
+        float | None, _of_classifier(help="The model abstains below it, said in a column; never if left out.")
     ] = None,
-    submission: Annotated[str | None, typer.Option(help="wbcbench: write ID,labels instead of probabilities.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the GPU where there is one.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a batch.")] = 64,
+    submission: Annotated[
+        str | None, _of_classifier(help="wbcbench: write ID,labels instead of probabilities.")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        _of_detector(
+            metavar="[CLASS=]SCORE",
+            help="Least score of a box, 0 to 1: of one class, as WBC=0.7, or of all others; repeatable. By default the "
+            "card's, or 0.5 if it has none.",
+        ),
+    ] = None,
+    nms_iou: Annotated[
+        float | None,
+        _of_detector(
+            help="Of two boxes that overlap by more than this (intersection over union, 0 to 1), the worse goes; by "
+            "default the card's."
+        ),
+    ] = None,
+    no_pictures: Annotated[bool, _of_detector("--no-pictures", help="Write no annotated images.")] = False,
 ) -> None:
-    """Label the cell images of a folder or a list with a saved model: one row an image, a probability each class."""
-    from wbc_utils import labelling
+    """Ask a saved model about the images of a folder or a list; its card says whether it labels or finds cells.
 
-    request = labelling.Request(
-        model=model,
-        images=images,
-        out=out,
-        views=views,
-        temperature=temperature,
-        cell_px=cell_px,
-        min_confidence=min_confidence,
-        submission=submission,
-        device=device,
-        batch_size=batch_size,
-    )
-    labelling.label_images(request, say=typer.echo)
+    A classifier labels images of one cell each. It writes a CSV file: one row an image, a probability each class.
+
+    A detector finds and counts the cells of whole fields. It writes a folder with four things:
+    boxes.csv, one row a box in pixels; boxes.json, the same in COCO's format;
+    counts.csv, one row an image; and pictures/, each image with its boxes.
+
+    Images that cannot be read are named with the reason and passed over.
+    """
+    of_classifier = {
+        "views": views, "temperature": temperature, "cell_px": cell_px, "min_confidence": min_confidence,
+        "submission": submission,
+    }  # fmt: skip
+    of_detector = {"threshold": threshold or None, "nms_iou": nms_iou, "no_pictures": no_pictures or None}
+    same = {"model": model, "images": images, "out": out, "device": device}
+    same |= {} if batch_size is None else {"batch_size": batch_size}
+    if _is_detector(model):
+        _require_unset(of_classifier, f"{model.name} is a detector")
+        from wbc_utils import counting
+
+        thresholds = counting.parse_thresholds(threshold or [])
+        asked = counting.Request(**same, thresholds=thresholds, nms_iou=nms_iou, pictures=not no_pictures)
+        counting.count_cells(asked, say=typer.echo)
+    else:
+        _require_unset(of_detector, f"{model.name} is no detector")
+        from wbc_utils import labelling
+
+        labelling.label_images(labelling.Request(**same, **of_classifier), say=typer.echo)
+
+
+@app.command()
+def diff(
+    run_a: Annotated[str, typer.Argument(help="A manifest, its folder (reports/cpu), or profile/notebook (cpu/03).")],
+    run_b: Annotated[str, typer.Argument(help="What to compare it with.")],
+) -> None:
+    """Compare two runs: parameters, metrics with intervals, seconds, memory, versions, data."""
+    from wbc_utils import comparison
+
+    typer.echo(comparison.compare(run_a, run_b))
+
+
+@app.command()
+def licences() -> None:
+    """Print the licence of every package that is pinned and of every data set."""
+    from wbc_utils import licences as found
+
+    for name, version, licence in found.of_packages():
+        typer.echo(f"{name:40s} {version:14s} {licence}")
+    typer.echo("")
+    for name, title, licence, conditions in found.of_data():
+        typer.echo(f"{name:10s} {licence:24s} {title}: {conditions}")
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Made if missing; by default this folder.")] = Path()) -> None:
+    """Begin a project in a folder: notebooks, parameters and workflow, to run and to change."""
+    from wbc_utils import workspace
+
+    for path in workspace.create(folder):
+        typer.echo(path)
+    typer.echo(f"Next, in {folder.resolve()}: wbc run 01, or all notebooks: snakemake --cores 2")
 
 
 @data_app.command(name="list")
@@ -159,6 +228,25 @@ def check(name: str) -> None:
     typer.echo(f"{len(audit)} findings")
     for (reason, decision), rows in audit.groupby(["reason", "decision"]):
         typer.echo(f"  {len(rows)} × {reason}: {decision} (e.g. {rows.iloc[0]['image']})")
+
+
+def _is_detector(model: Path) -> bool:
+    """Return what the file says; before torch is loaded, a name that leads nowhere is an error."""
+    from wbc_utils.models import ModelError
+
+    if not model.is_file():
+        raise ModelError(f"there are no weights at {model}; run the notebook that saves them, or correct the path")
+    from wbc_utils.models.detector_weights import is_detector
+
+    return is_detector(model)
+
+
+def _require_unset(options: dict[str, object], what: str) -> None:
+    """Raise ModelError if an option of the other kind of model is set."""
+    from wbc_utils.models import ModelError
+
+    if wrong := [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]:
+        raise ModelError(f"{what}; leave out {', '.join(wrong)}, which it does not have")
 
 
 def main() -> None:

@@ -63,9 +63,8 @@ def dissect(
     -------
     pandas.DataFrame
         A row a recipe: ``start``, ``factor`` ("" is the start itself), ``recipe`` (both in words), ``set to`` (what
-        the factor is in this row), ``AP`` with ``low`` and ``high``, the paired
-        ``change`` against the start with ``change low`` and ``change high``, ``diverged``. AP is that of the best
-        epoch, which flatters all of them.
+        the factor is in this row), ``AP`` with ``low`` and ``high``, the paired ``change`` against the start with
+        ``change low`` and ``change high``, ``diverged``. AP is that of the best epoch, which flatters all of them.
     """
     rows, starts = [], {}
     for start, factor, recipe in exchange(repaired, reported):
@@ -132,9 +131,10 @@ def in_words(table: pd.DataFrame, name: str) -> str:
     taken, given = decisive(table)
     return (
         f"of the {lost:.3f} AP between the repaired and the reported recipe of {name}, "
-        f"{_listed(taken)} takes away at least half; repaired alone, {_listed(given)} gives back at least half"
+        f"{_listed(taken)} takes away at least half; repaired, {_listed(given)} gives back at least half"
     )
 
 
 def _listed(factors: dict[str, float]) -> str:
-    return ", or ".join(f"the {factor} alone ({change:.3f})" for factor, change in factors.items()) or "no single setting"
+    named = [f"{factor} alone ({change:.3f})" for factor, change in factors.items()]
+    return ", or ".join(named) or "no single setting"

@@ -143,14 +143,14 @@ class FasterRCNNTuning(DataParameters):
     image_px: list[int] = Field(
         [96, 128], description="short side and longest long side of the resized images, px", min_length=2, max_length=2
     )
-    finest_stride: int | None = Field(8, description="pixels to one of the finest map; None is the architecture's own")
+    finest_stride: int | None = Field(4, description="pixels to one of the finest map; None is the architecture's own")
     anchor_px: float = Field(8.0, description="side of the smallest anchors, px of the resized image", gt=0)
     proposals: int = Field(40, description="boxes of an image that the second stage judges", ge=1)
     rois: int = Field(24, description="boxes of an image that the second stage learns from", ge=1)
-    epochs: int = Field(4, description="passes over the training images", ge=1)
+    epochs: int = Field(3, description="passes over the training images", ge=1)
     batch_size: int = Field(2, description="images a step", ge=1)
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
-    learning_rate: float = Field(2e-3, description="after the warm-up of one epoch", gt=0)
+    learning_rate: float = Field(1e-3, description="after the warm-up of one epoch", gt=0)
     schedule: Literal["cosine", "step", "constant"] = Field(
         "cosine", description="of the learning rate: cosine, step (a tenth every step_epochs) or constant"
     )
@@ -184,7 +184,7 @@ class DetectorComparison(DataParameters):
     finest_stride: int = Field(8, description="pixels to one of the finest map of the first two, if not coco")
     proposals: int = Field(60, description="boxes of an image that the second stage of Faster R-CNN judges", ge=1)
     rois: int = Field(32, description="boxes of an image that it learns from", ge=1)
-    rates: list[float] = Field([0.1, 0.03], description="learning rates to choose from", min_length=1)
+    rates: list[float] = Field([0.1, 0.02], description="learning rates to choose from", min_length=1)
     rotations: int = Field(2, description="folds that are left out in turn, of those of notebook 01", ge=1)
     epochs: int = Field(3, description="largest number of epochs to choose from", ge=1)
     scout_epochs: int = Field(1, description="epochs of the first look at each rate, on one fold", ge=1)
@@ -197,10 +197,70 @@ class DetectorComparison(DataParameters):
     shown: int = Field(2, description="test images shown with truth and predictions", ge=1)
 
 
+class TwoStagePipeline(DataParameters):
+    """Notebook 08."""
+
+    needs = ("01", "03")
+    headline = "cbc.challenge_score"
+
+    dataset: Literal["cbc", "cytologia"] = Field("cbc", description="fields with typed white cells: cbc or cytologia")
+    folds: int = Field(2, description="folds, each left out by one network of every kind", ge=2)
+    detector: str = Field("yolox_test_resnet", description="first stage, a detector of one class")
+    rivals: list[str] = Field(["faster_rcnn_test_resnet"], description="detectors compared with it on one fold")
+    image_px: list[int] = Field(
+        [96, 128],
+        description="short side and longest long side of the detectors' input, px",
+        min_length=2,
+        max_length=2,
+    )
+    finest_stride: int = Field(8, description="pixels to one of the finest map of the detectors")
+    detector_epochs: int = Field(8, description="passes of the detectors over their images", ge=1)
+    detector_batch: int = Field(2, description="images a step of the detectors", ge=2)
+    detector_rate: float = Field(
+        5e-3, description="learning rate of the detectors after the warm-up of one epoch", gt=0
+    )
+    mosaic: float = Field(
+        0.0, description="probability that a detector learns from four images laid together", ge=0, le=1
+    )
+    painted_share: float = Field(
+        0.5,
+        description="share of the fields that are also learned from with their white cells painted over",
+        gt=0,
+        le=1,
+    )
+    classifier_init: Literal["pbc", "random", "imagenet"] = Field(
+        "pbc", description="first weights of the classifiers: pbc (notebook 03), random, imagenet"
+    )
+    classifier: str = Field(
+        "test_convnext", description="timm network of the classifiers where the weights are not those of notebook 03"
+    )
+    held_blocks: int = Field(0, description="first blocks of a vision transformer that do not learn", ge=0)
+    crop_px: int = Field(32, description="side of the crops, px", ge=16)
+    type_epochs: int = Field(6, description="passes of the classifiers over their crops", ge=1)
+    whole: str = Field("test_convnext", description="timm network of the whole-image classifiers, from random weights")
+    whole_px: int = Field(48, description="side that whole images are scaled to, px", ge=16)
+    whole_epochs: int = Field(6, description="passes of the whole-image classifiers over their images", ge=1)
+    batch_size: int = Field(8, description="crops or whole images a step", ge=2)
+    learning_rate: float = Field(2e-3, description="of both kinds of classifiers after the warm-up of one epoch", gt=0)
+    augmentation: Literal["none", "dihedral", "standard", "challenge"] = Field(
+        "challenge", description="preset of random changes: none, dihedral, standard, challenge"
+    )
+    amp: Literal["off", "fp16", "bf16"] = Field("off", description="mixed precision of the trainings")
+    least_scores: list[float] = Field([0.1, 0.3, 0.5], description="least scores of a box to choose from", min_length=1)
+    shares: list[float] = Field(
+        [0.0, 0.2, 0.4, 0.6, 0.8],
+        description="shares of the whole-image networks to choose from, 0 first", min_length=1,
+    )  # fmt: skip
+    batch_sizes: list[int] = Field([1, 4, 8], description="images a batch in the measurement of time", min_length=1)
+    timed_images: int = Field(8, description="images timed", ge=1)
+    timed_passes: int = Field(2, description="passes over them that are timed", ge=1)
+    shown: int = Field(3, description="fields shown", ge=1)
+
+
 class Summary(Parameters):
     """Notebook 99."""
 
-    needs = ("01", "02", "03", "04", "05", "07")
+    needs = ("01", "02", "03", "04", "05", "07", "08")
     headline = "claims.confirmed"
 
 
@@ -211,6 +271,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "04": TsneDiagnostics,
     "05": FasterRCNNTuning,
     "07": DetectorComparison,
+    "08": TwoStagePipeline,
     "99": Summary,
 }
 """The notebooks that exist, by number; their parameter models say what they need."""

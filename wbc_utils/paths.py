@@ -23,7 +23,7 @@ def project_root() -> Path:
             return folder
     raise ProjectNotFoundError(
         f"{here} {'(from WBC_PROJECT) ' if named else 'and its parents '}hold no notebooks/ and params/. "
-        "Change into the project's folder, or set WBC_PROJECT to it."
+        "Change into the project's folder, set WBC_PROJECT to it, or begin one in this folder: wbc init"
     )
 
 

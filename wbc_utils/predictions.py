@@ -1,13 +1,14 @@
 """What a model says about image files: a table, a submission to a challenge, one paragraph."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from wbc_utils.labels import WBCBENCH_CODES
+from wbc_utils.manifest import Metric
 from wbc_utils.models.card import ModelCard
 
 UNSURE = 0.5
@@ -16,6 +17,10 @@ UNSURE = 0.5
 
 ABROAD = "another laboratory"
 """Split of metrics on images that are not of the laboratory that a model learned from."""
+
+
+NO_DEVICE = "Not a medical device: for research and teaching only."
+"""Last sentence of every summary."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +123,8 @@ class FilePredictions:
                 "colour of the slide."
             )
         sentences += [
-            f"Model: {card.architecture}, init {card.init}, {_quality(card)}. {_abroad(card)}",
-            "Not a medical device: for research and teaching only.",
+            f"Model: {card.architecture}, init {card.init}, {quality(card.metrics)}. {abroad(card.metrics)}",
+            NO_DEVICE,
         ]
         return " ".join(sentences)
 
@@ -134,16 +139,16 @@ def count_reasons(reasons: Iterable[str]) -> str:
     return ", ".join(f"{count} × {reason}" for reason, count in Counter(filter(None, reasons)).most_common())
 
 
-def _quality(card: ModelCard) -> str:
-    """Return what the card says about the model's quality: its first metric."""
-    for name, metric in card.metrics.items():
+def quality(metrics: Mapping[str, Metric]) -> str:
+    """Return what a card says about the model's quality: its first metric."""
+    for name, metric in metrics.items():
         return f"{name} {metric} ({metric.split}, n = {metric.n})"
     return "without a metric in its card"
 
 
-def _abroad(card: ModelCard) -> str:
-    """Return what the card says about images of another laboratory, measured or not."""
-    measured = [f"{name} {metric}" for name, metric in card.metrics.items() if metric.split == ABROAD]
+def abroad(metrics: Mapping[str, Metric]) -> str:
+    """Return what a card says about images of another laboratory, measured or not."""
+    measured = [f"{name} {metric}" for name, metric in metrics.items() if metric.split == ABROAD]
     if measured:
         return f"On images of another laboratory it had {', '.join(measured)}, whatever its confidence said."
     return "On images of another laboratory it may be right less often than its confidence says."

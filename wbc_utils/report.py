@@ -77,8 +77,10 @@ def write_index(profile: str) -> Path:
         failed = (paths.run_dir(profile, number) / "failed.ipynb").is_file()
         status = "failed" if failed else "done" if manifest else "not run"
         entries.append(render.Entry(number, title, question, manifest, status, f"{number}.html"))
-    target = paths.reports_dir(profile) / "index.html"
-    write_together({target: render.index(profile, entries)})
+    folder = paths.reports_dir(profile)
+    target = folder / "index.html"
+    has_benchmarks = (folder / "benchmarks.html").is_file()
+    write_together({target: render.index(profile, entries, benchmarks=has_benchmarks)})
     return target
 
 

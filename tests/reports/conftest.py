@@ -4,10 +4,21 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from browser import ARGUMENTS, CHROMIUM
 from examples import LONG_CODE, METRICS, PARAMETERS, code, figure_output, markdown, metric_output, stream, table_output
+from playwright.sync_api import sync_playwright
 
 from wbc_utils import render
 from wbc_utils.manifest import Check, DataUse, Manifest
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Return Chromium, headless."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

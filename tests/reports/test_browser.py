@@ -1,22 +1,13 @@
 """The pages in Chromium, headless, from the file system."""
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, MISSING, check_page, opened
+from browser import CHROMIUM, MISSING, check_page, opened
 from examples import HOSTILE, code, figure_output, markdown, stream
 from nbformat.v4 import new_notebook
-from playwright.sync_api import sync_playwright
 
 from wbc_utils import render
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

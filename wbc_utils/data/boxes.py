@@ -4,6 +4,8 @@ Coordinates are in pixels from the upper left corner of the image; ``xmax`` and 
 readers keep every row that can be parsed; `clean` decides about boxes that make no sense.
 """
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from defusedxml.ElementTree import ParseError, parse
 from wbc_utils.data.cleaning import COORDINATES, clean, to_numbered
 from wbc_utils.data.images import find_images
 from wbc_utils.data.reading import audit_rows, read_csv, read_image_table, require_splits
-from wbc_utils.data.tables import BOX_COLUMNS, Audit, DataError, Dataset
+from wbc_utils.data.tables import BOX_COLUMNS, Audit, DataError, Dataset, listed
 from wbc_utils.labels import CYTOLOGIA_CODES
 
 __all__ = ["COORDINATES", "clean", "read_bcd", "read_cbc", "read_cytologia", "read_wbc_types", "to_numbered"]
@@ -128,15 +130,15 @@ def read_wbc_types(folder: Path) -> dict[int, list[str]]:
     path = Path(folder) / "wbc_types.csv"
     types: dict[int, list[str]] = {}
     for row, (number, category) in enumerate(read_csv(path, ["Image", "Category"])[["Image", "Category"]].to_numpy()):
-        if number is None or not number.isdigit():
-            raise DataError(f"{path}, row {row}: the image number is {number!r}, a whole number is needed.")
+        if not re.fullmatch("[0-9]{1,18}", number or ""):
+            raise DataError(f"{path}, row {row}: the image number is {number!r:.60}, a whole number is needed.")
         names = (category or "").split(",")
         types.setdefault(int(number), []).extend(name.strip().upper() for name in names if name.strip())
     return types
 
 
 def _read_voc(annotation: Path | None, image: str, audit: Audit) -> list[tuple] | None:
-    if annotation is None:
+    if annotation is None or not os.path.isfile(annotation):
         audit.add(image, None, "image without annotation", "dropped")
         return None
     try:
@@ -146,6 +148,9 @@ def _read_voc(annotation: Path | None, image: str, audit: Audit) -> list[tuple] 
         return None
     except (ParseError, ValueError, LookupError):
         audit.add(image, None, "annotation is not well-formed XML", "dropped")
+        return None
+    except OSError:
+        audit.add(image, None, "annotation cannot be read", "dropped")
         return None
     if root.findtext("filename", "").strip() != Path(image).name:
         audit.add(image, None, "annotation names another file", "kept under the name of the file")
@@ -192,7 +197,7 @@ def _assemble(
     require_splits(name, folder, images["split"], expected)
     table = _usable(table, images, splits, classes, audit)
     if table.empty:
-        reasons = ", ".join(sorted({row[3] for row in audit.rows})) or "its table has no rows"
+        reasons = listed(sorted({row[3] for row in audit.rows})) or "its table has no rows"
         raise DataError(f"{name}: {folder} has no usable box ({reasons}). Look at its annotations.")
     by_image = images.set_index("image")
     if ratios:

@@ -3,6 +3,7 @@
 ``path`` is relative to the data set's folder and equals ``image`` in the table of images.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def read_segwbc(folder: Path) -> Dataset:
             audit.add(f"Dataset 1/{(number or '').zfill(3)}.bmp", row, "image named but absent", "dropped")
             continue
         path = image.relative_to(folder).as_posix()
-        code = SEGWBC_CODES.get(int(label)) if (label or "").isdigit() else None
+        code = SEGWBC_CODES.get(int(label)) if re.fullmatch("[0-9]{1,4}", label or "") else None
         if code is None:
             audit.add(path, row, f"unknown class {label or '(empty)'}", "dropped")
             continue

@@ -7,14 +7,20 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
 from wbc_utils.data.tables import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 """File-name endings, lower case, of what is taken for an image."""
 
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Contents that are decoded, whatever the file is called; of Pillow's other formats some start programs."""
+
 MAX_PIXELS = 64_000_000
 """Largest image that is decoded; a header that claims more is taken for a decompression bomb."""
+
+_BAND = 2**20  # pixels that are converted at a time: what is copied on the way stays small
 
 
 class ImageError(DataError):
@@ -57,6 +63,8 @@ def open_image(path: Path) -> np.ndarray:
             image.load()
         except (OSError, ValueError, SyntaxError, EOFError) as error:
             raise ImageError(path, "the image data are truncated or damaged") from error
+        except MemoryError as error:
+            raise ImageError(path, "decoding it takes more memory than there is") from error
         return _to_rgb(image, path)
 
 
@@ -100,30 +108,45 @@ def find_images(folder: Path) -> list[str]:
 
 
 def _header(path: Path) -> Image.Image:
+    if not os.path.isfile(path):
+        raise ImageError(path, "it is a folder or a pipe" if os.path.exists(path) else "the file does not exist")
     try:
-        image = Image.open(path)
-    except FileNotFoundError as error:
-        raise ImageError(path, "the file does not exist") from error
+        image = Image.open(path, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(path, f"it claims more than {MAX_PIXELS} pixels") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        empty = path.is_file() and path.stat().st_size == 0
+        empty = path.stat().st_size == 0
         raise ImageError(path, "the file has zero bytes" if empty else "the file is not an image") from error
-    if image.width * image.height > MAX_PIXELS:
+    if max(image.width * image.height, _tile_pixels(image)) > MAX_PIXELS:
         image.close()
         raise ImageError(path, f"it claims more than {MAX_PIXELS} pixels")
     return image
 
 
+def _tile_pixels(image: Image.Image) -> int:
+    """Return the pixels of a tile of a TIFF file, which are decoded whole however small the image; 0 without tiles."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = tags.get(TILEWIDTH), tags.get(TILELENGTH)
+    return width * height if isinstance(width, int) and isinstance(height, int) else 0
+
+
 def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode == "RGB":
         return np.array(image)
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        rgb[top : top + rows] = _band_to_rgb(band, path)
+    return rgb
+
+
+def _band_to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode in {"I", "I;16", "I;16L", "I;16B"}:
         values = np.array(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise ImageError(path, "its grey values exceed 16 bits")
-        grey = ((values + 128) // 257).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
+        return ((values + 128) // 257).astype(np.uint8)[..., None]
     if image.mode in {"RGBA", "LA", "PA"} or (image.mode in {"P", "L", "1"} and "transparency" in image.info):
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))

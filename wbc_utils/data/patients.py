@@ -6,6 +6,7 @@ and month of birth; ages are therefore comparable between patients, but each may
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -26,8 +27,15 @@ _TWO_DIGIT_YEAR = re.compile(r"\d{1,2}\D\d{1,2}\D\d{2}")
 _COLUMNS = ["ID", "LABEL", "GENDER", "DOB", "LYMPH_COUNT"]
 
 
-def read_lymph(folder: Path) -> Dataset:
+def read_lymph(folder: Path, needed: Sequence[str] = ("train",)) -> Dataset:
     """Read the lymphocytosis challenge.
+
+    Parameters
+    ----------
+    folder
+        Of the data set.
+    needed
+        Splits that must have an image: ``train``, patients with a label, or ``test``, those without.
 
     Returns
     -------
@@ -39,7 +47,7 @@ def read_lymph(folder: Path) -> Dataset:
     Raises
     ------
     DataError
-        If the clinical table is absent or lacks a column, or no patient of the training split can be used.
+        If the clinical table is absent or lacks a column, or no patient of a needed split can be used.
     """
     folder, audit = Path(folder), Audit("lymph")
     clinical = read_csv(folder / "clinical_annotation.csv", _COLUMNS)
@@ -63,7 +71,7 @@ def read_lymph(folder: Path) -> Dataset:
         for image in bags[patient]
     }
     images = read_image_table(folder, splits, audit)
-    require_splits("lymph", folder, images["split"], ["train"])
+    require_splits("lymph", folder, images["split"], needed)
     readable = set(images["image"])
     rows = []
     for patient, (row, entry) in known.items():

@@ -1,13 +1,20 @@
 """What all readers share: CSV files with needed columns, the table of images, no empty split, findings on rows."""
 
 import csv
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from wbc_utils.data.images import ImageError, image_sizes
-from wbc_utils.data.tables import IMAGE_COLUMNS, Audit, DataError
+from wbc_utils.data.tables import IMAGE_COLUMNS, Audit, DataError, listed
+
+MAX_COLUMNS = 1000
+"""Widest CSV file that is read; a row takes memory for every column, however short it is."""
+
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python spells such bytes of a file name
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
@@ -16,25 +23,29 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     Raises
     ------
     DataError
-        If the file is absent or not readable as CSV, or lacks a needed column or has it twice.
+        If the file is absent or not readable as CSV, lacks a needed column or has it twice, or has more than
+        ``MAX_COLUMNS``.
     """
     wanted = ", ".join(needed)
+    if not os.path.isfile(path):
+        found = "is a folder or a pipe, not a file" if os.path.exists(path) else "is missing"
+        raise DataError(f"{path} {found}. It must have the columns {wanted}.")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file, strict=True) if row]
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing. It must have the columns {wanted}.") from error
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a readable CSV file ({error}). It must have the columns {wanted}.") from error
     header = [name.strip() for name in rows[0]] if rows else []
     if wrong := [column for column in needed if header.count(column) != 1]:
         raise DataError(
-            f"{path} must have each of the columns {wanted} once. Found: {', '.join(header) or 'nothing'}. "
+            f"{path} must have each of the columns {wanted} once. Found: {listed(header) or 'nothing'}. "
             f"To be put right: {', '.join(wrong)}."
         )
-    width = max(map(len, rows))
-    filled = [[field.strip() or None for field in row] + [None] * (width - len(row)) for row in rows[1:]]
-    table = pd.DataFrame(filled, columns=header + [""] * (width - len(header)), dtype=object)
+    width = 1 + max(position for position, name in enumerate(header) if name)
+    if width > MAX_COLUMNS:
+        raise DataError(f"{path} has {width} columns, at most {MAX_COLUMNS} are read. Leave out what is not needed.")
+    filled = [[field.strip() or None for field in row[:width]] + [None] * (width - len(row)) for row in rows[1:]]
+    table = pd.DataFrame(filled, columns=header[:width], dtype=object)
     return table.loc[:, [bool(name) for name in table.columns]]
 
 
@@ -48,7 +59,7 @@ def read_image_table(folder: Path, splits: Mapping[str, str], audit: Audit) -> p
     splits
         Split of each image, by its path relative to the folder.
     audit
-        Receives a row for each image that cannot be read; it is left out of the result.
+        Receives a row for each image that cannot be read or written down; it is left out of the result.
 
     Returns
     -------
@@ -59,6 +70,8 @@ def read_image_table(folder: Path, splits: Mapping[str, str], audit: Audit) -> p
     for image, size in zip(splits, image_sizes([folder / image for image in splits]), strict=True):
         if isinstance(size, ImageError):
             audit.add(image, None, f"image cannot be read: {size.reason}", "dropped")
+        elif _NOT_UTF8.search(image):
+            audit.add(image, None, "image with a name that is not UTF-8", "dropped: rename it")
         else:
             rows.append((image, str(folder / image), splits[image], *size))
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype({"width": "int64", "height": "int64"})
@@ -69,7 +82,7 @@ def require_splits(name: str, folder: Path, found: Iterable[str], expected: Iter
     empty = sorted(set(expected) - set(found))
     if empty:
         raise DataError(
-            f"{name}: the split(s) {', '.join(empty)} of {folder} have no usable image. Look at the folder, or fetch "
+            f"{name}: the split(s) {listed(empty)} of {folder} have no usable image. Look at the folder, or fetch "
             f"the data set again into another root: wbc data fetch {name}"
         )
 

@@ -85,8 +85,28 @@ class Entry(_Part):
 @cache
 def load_registry() -> dict[str, Entry]:
     """Return the described data sets by name, in the order of the file."""
-    text = resources.files("wbc_utils.data").joinpath("datasets.yaml").read_text(encoding="utf-8")
-    return {name: Entry(name=name, **content) for name, content in yaml.safe_load(text).items()}
+    return parse_registry(resources.files("wbc_utils.data").joinpath("datasets.yaml").read_bytes())
+
+
+def parse_registry(content: bytes) -> dict[str, Entry]:
+    """Return the data sets that the content of a registry describes.
+
+    Raises
+    ------
+    DataError
+        If it is no YAML, or an entry lacks a field, has an unknown one or one of a wrong type.
+    """
+    name = None
+    try:
+        entries = {}
+        for name, fields in yaml.safe_load(content).items():
+            entries[name] = Entry.model_validate({**fields, "name": name})
+        return entries
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"the registry of data sets cannot be read, last entry {name!r:.60}: {error}. Its head says what belongs "
+            "there."
+        ) from error
 
 
 def get_entry(name: str) -> Entry:
@@ -140,11 +160,16 @@ def inspect(name: str, root: Path | None = None) -> DataUse:
     Raises
     ------
     DataError
-        See `locate`.
+        See `locate`; or if a file cannot be read, or its name is not UTF-8.
     """
     entry, folder = get_entry(name), locate(name, root)
     files = list(entry.find_files(folder))
-    digest = digest_tree(folder, files)
+    try:
+        digest = digest_tree(folder, files)
+    except (OSError, UnicodeEncodeError) as error:
+        raise DataError(
+            f"{name}: a file under {folder} cannot be digested ({error}). Make it readable, with a name in UTF-8."
+        ) from error
     release, note = _compare(entry, folder, len(files), digest)
     drawn = release == "synthetic"
     return DataUse(

@@ -1,5 +1,6 @@
 """What every reader returns: a tidy table, the images it speaks of, and an audit in which nothing is silent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -13,6 +14,17 @@ AUDIT_COLUMNS = ("dataset", "image", "row", "reason", "decision")
 
 class DataError(ValueError):
     """Data that cannot be used; the message says what was found, what is allowed and what to do."""
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words for a message: the first twelve, each cut to sixty characters."""
+    shown = [word if len(word) <= 60 else f"{word[:59]}…" for word in words[:12]]
+    return ", ".join([*shown, "…"] if len(words) > len(shown) else shown)
+
+
+def _writable(text: str) -> str:
+    """Return a text with the bytes of a file name that are no UTF-8 spelled out, as a file of text can hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass
@@ -34,7 +46,7 @@ class Audit:
         reason, decision
             Short sentences; equal findings use equal words so that they can be counted.
         """
-        self.rows.append((self.dataset, image, row, reason, decision))
+        self.rows.append((self.dataset, _writable(image), row, _writable(reason), decision))
 
     def frame(self) -> pd.DataFrame:
         """Return the findings as a table with ``AUDIT_COLUMNS``."""

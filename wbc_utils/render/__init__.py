@@ -20,7 +20,7 @@ from wbc_utils.manifest import DataUse, Manifest, format_number
 from wbc_utils.render.cells import Outputs, parameter_rows, recorded
 from wbc_utils.render.prose import PageError, Prose
 
-__all__ = ["Entry", "Link", "PageError", "index", "page"]
+__all__ = ["Entry", "Link", "PageError", "benchmarks", "index", "page"]
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
@@ -97,8 +97,14 @@ def page(notebook: NotebookNode, manifest: Manifest, *, previous: Link | None, f
     return _Exporter().from_notebook_node(notebook, resources={"wbc": context})[0]
 
 
-def index(profile: str, entries: list[Entry]) -> str:
-    """Render the front page of a profile from the manifests of its notebooks."""
+def index(profile: str, entries: list[Entry], *, benchmarks: bool = False) -> str:
+    """Render the front page of a profile from the manifests of its notebooks.
+
+    Parameters
+    ----------
+    benchmarks
+        Whether there is a page ``benchmarks.html`` beside it.
+    """
     manifests = [entry.manifest for entry in entries if entry.manifest is not None]
     used: dict[tuple[str, str], UsedData] = {}
     for manifest in manifests:
@@ -111,7 +117,19 @@ def index(profile: str, entries: list[Entry]) -> str:
         entries=entries,
         manifests=manifests,
         data=[used[key] for key in sorted(used)],
+        benchmarks=benchmarks,
     )
+
+
+def benchmarks(profile: str, sheets: list[dict]) -> str:
+    """Render what the benchmarks measured, all ratios first.
+
+    Parameters
+    ----------
+    sheets
+        As ``benchmarks/sheet.py`` writes them.
+    """
+    return _Exporter().environment.get_template("benchmarks.html.j2").render(profile=profile, sheets=sheets)
 
 
 class _Exporter(TemplateExporter):
@@ -132,6 +150,7 @@ class _Exporter(TemplateExporter):
         environment.autoescape = True
         environment.filters |= {
             "breakable": _breakable,
+            "capitalised": lambda text: text[:1].upper() + text[1:],
             "duration": _duration,
             "hardware": _hardware,
             "highlight": Highlight2HTML(parent=self),

@@ -1,0 +1,106 @@
+"""Pipelines by fold: asked about their fold, joined, decided with settings from other folds, judged on typed cells."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from boxes import table
+from two_stages import BLUE, RED, TYPES, Always, Finder, Namer, field, pipeline
+
+from wbc_utils import decisions
+from wbc_utils.metrics import MetricError, challenge
+from wbc_utils.metrics.coco import ap_interval
+from wbc_utils.metrics.detection import Detections
+from wbc_utils.multilabel import BACKGROUND
+from wbc_utils.sightings import Settings
+from wbc_utils.stages import Study
+from wbc_utils.two_stage import sightings
+
+GRID = [Settings(0.5), Settings(0.95), Settings(0.5, 1.0)]
+NAMES = [f"{number}" for number in range(6)]
+TRUTH = table(*[(name, TYPES[number % 2], 10, 10, 30, 30) for number, name in enumerate(NAMES)], scored=False)
+
+
+@pytest.fixture
+def study(tmp_path):
+    images = {name: field((10, 10, 20, (RED, BLUE)[number % 2])) for number, name in enumerate(NAMES)}
+    plan = pd.DataFrame({"fold": [0, 0, 1, 1, 2, 2], "cluster": range(6), "stratum": ""}, index=NAMES)
+    return Study(images, plan, 0, "cpu", tmp_path)
+
+
+def fitted(make):
+    return {fold: SimpleNamespace(model=make()) for fold in range(3)}
+
+
+def test_each_pipeline_is_asked_about_its_fold_alone(study):
+    finders = {fold: Finder(score=0.9 - 0.1 * fold) for fold in range(3)}
+    seen = decisions.look(study, {fold: pipeline(detectors=[finder]) for fold, finder in finders.items()})
+    assert seen.boxes["image"].tolist() == NAMES
+    assert seen.boxes["score"].tolist() == pytest.approx([0.9, 0.9, 0.8, 0.8, 0.7, 0.7])
+
+
+def test_networks_are_joined_by_fold_and_then_all_together(study):
+    whole = fitted(lambda: Always((*TYPES, BACKGROUND), [0.0, 0.0, 0.0]))
+    several = decisions.pipelines(fitted(Finder), fitted(Namer), whole, crop_px=16, whole_px=32, mirrored=True)
+    joined = decisions.ensemble(several)
+    assert [len(part) for part in (joined.detectors, joined.classifiers, joined.image_classifiers)] == [3, 3, 3]
+    assert (joined.crop_px, joined.whole_px, joined.mirrored) == (16, 32, True)
+    one, all_of_them = (sightings(each, study.images).boxes for each in (several[0], joined))
+    assert all_of_them["score"].to_numpy() == pytest.approx(one["score"].to_numpy())
+
+
+def test_settings_are_chosen_on_the_other_folds(study):
+    both = pipeline(image_classifiers=[Always((*TYPES, BACKGROUND), [0.0, 5.0, 0.0])], whole_px=32)
+    found = decisions.decide(sightings(both, study.images), GRID, TRUTH, study.plan["fold"], TYPES)
+    assert found.by_fold == dict.fromkeys(range(3), GRID[0])
+    assert found.overall == GRID[0]
+    assert challenge.score(decisions.judge(found.detections, TRUTH, TYPES)) == pytest.approx(1)
+
+
+def test_a_fold_cannot_choose_for_itself(study):
+    """Where the crops of one fold alone lie, only that fold would choose whole images; the others decide against it."""
+    truth = TRUTH.copy()
+    truth.loc[:1, "class"] = "LY"
+    both = pipeline(image_classifiers=[Always((*TYPES, BACKGROUND), [0.0, 5.0, 0.0])], whole_px=32)
+    found = decisions.decide(sightings(both, study.images), [GRID[0], GRID[2]], truth, study.plan["fold"], TYPES)
+    assert found.by_fold[0] == GRID[0]
+    own = found.detections[found.detections["image"] == "0"]
+    assert own["class"].tolist() == ["EO"]
+
+
+def test_only_images_with_a_true_box_are_judged():
+    found = table(("0", "EO", 0.9, 10, 10, 30, 30), ("elsewhere", "LY", 0.9, 0, 0, 5, 5))
+    taken = decisions.judge(found, TRUTH.head(1), TYPES)
+    assert taken.images == ("0",)
+    assert taken.outcome.tolist() == ["right"]
+
+
+def test_settings_without_folds_are_refused(study):
+    with pytest.raises(MetricError, match="without a fold"):
+        decisions.decide(sightings(pipeline(), study.images), GRID[:1], TRUTH, pd.Series({"0": 0}), TYPES)
+
+
+def test_true_boxes_are_named_by_the_classifier_of_their_fold(study):
+    contrary = Namer(sure=-8.0)
+    classifiers = fitted(Namer) | {2: SimpleNamespace(model=contrary)}
+    named = decisions.name_true_boxes(study, classifiers, TRUTH, 16)
+    assert named["image"].tolist() == NAMES
+    assert named["class"].tolist() == ["EO", "LY", "EO", "LY", "LY", "EO"]
+    assert np.array_equal(named[["xmin", "ymax"]], TRUTH[["xmin", "ymax"]])
+
+
+def test_the_mean_ap50_is_taken_from_a_table_of_intervals():
+    found = Detections.of(TRUTH, TRUTH.assign(score=0.9), NAMES, TYPES)
+    one = decisions.mean_ap50(ap_interval(found, 0))
+    assert (one.value, one.low, one.high, one.n) == (1, 1, 1, 6)
+
+
+def test_every_box_is_said_nine_times_inside_its_image():
+    found = table(("0", "EO", 0.9, 10, 10, 30, 30), ("0", "LY", 0.5, 70, 40, 80, 60))
+    sizes = pd.DataFrame({"width": [80], "height": [60]}, index=["0"])
+    many = decisions.scattered(found, sizes)
+    assert len(many) == 18
+    assert sorted(many.loc[many["class"] == "EO", "xmin"].unique()) == [8, 10, 12]
+    assert many["xmax"].max() == 80
+    assert challenge.score(decisions.judge(many, TRUTH.head(1), TYPES)) == 1
