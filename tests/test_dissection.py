@@ -100,8 +100,8 @@ def test_a_factor_decides_with_half_of_the_gap_and_an_interval_without_zero_and_
     assert list(taken.items()) == [("b", 0.5), ("a", 0.3)]
     assert given == {"a": 0.4}
     assert in_words(table, "RetinaNet") == (
-        "of the 0.500 AP between the repaired and the reported recipe of RetinaNet, b alone (0.500), or a alone (0.300) "
-        "takes away at least half; repaired, a alone (0.400) gives back at least half"
+        "of the 0.500 AP between the repaired and the reported recipe of RetinaNet, b alone (0.500), or a alone "
+        "(0.300) takes away at least half; repaired, a alone (0.400) gives back at least half"
     )
 
 

@@ -67,14 +67,14 @@ def test_paint_is_learned_from_only_with_the_field_it_was_made_from(study, drawn
 def test_a_share_of_the_fields_is_painted_and_fields_without_slide_are_left_out(tmp_path):
     light = field((20, 20, 30, (60, 40, 90)), size=(96, 96))
     dark = np.full((96, 96, 3), 60, np.uint8)
-    images = {"a": light, "b": light, "c": dark, "d": light}
+    images = {"a": light, "b": light, "c": dark, "d": light, "without a cell": light}
     study = Study(images, pd.DataFrame({"fold": 0}, index=list(images)), 0, "cpu", tmp_path)
-    boxes = pd.DataFrame([(name, 0, 0, 96, 96) if name == "c" else (name, 20, 20, 50, 50) for name in images],
+    boxes = pd.DataFrame([(name, 0, 0, 96, 96) if name == "c" else (name, 20, 20, 50, 50) for name in "abcd"],
                          columns=["image", "xmin", "ymin", "xmax", "ymax"])  # fmt: skip
     painted = stages.paint(study, boxes, 1.0, np.random.default_rng(0))
     assert set(painted) == {"a", "b", "d"}
     assert painted["a"].min() > 240
-    assert len(stages.paint(study, boxes.iloc[:2], 0.5, np.random.default_rng(0))) == 2
+    assert len(stages.paint(study, boxes.iloc[:2], 0.5, np.random.default_rng(0))) == 1
 
 
 def test_whole_images_are_divided_as_the_fields_they_were_made_from(study, trained):

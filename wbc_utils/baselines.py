@@ -5,8 +5,6 @@ from functools import partial
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from wbc_utils.models import ModelError
 from wbc_utils.models.cohort import Cohort, Scale
@@ -28,7 +26,7 @@ class LinearLearner:
     weight
         Of features against age and count.
     components
-        Principal components of the embeddings.
+        Principal components of embeddings and of handmade features.
 
     Raises
     ------
@@ -37,8 +35,8 @@ class LinearLearner:
     """
 
     inputs: tuple[str, ...]
-    weight: float = 3.0
-    components: int = 16
+    weight: float = 2.0
+    components: int = 64
 
     def __post_init__(self) -> None:
         if not self.inputs or set(self.inputs) - set(INPUTS):
@@ -47,29 +45,19 @@ class LinearLearner:
     def learn(self, learn: Cohort, choose: Cohort, seed: int) -> Says:
         """Learn from some patients; the others choose nothing."""
         scale = Scale.fit(learn, self.components)
-        blocks = [block for name, block in _blocks(scale, learn).items() if name in self.inputs]
-        weights = np.concatenate([_weights(block, self.weight) for block in blocks])
-        model = make_pipeline(
-            StandardScaler(),
-            FunctionTransformer(partial(np.multiply, weights)),
-            LogisticRegression(class_weight="balanced", max_iter=1000),
-        )
-        return partial(_say, self.inputs, scale, model.fit(np.hstack(blocks), learn.malignant))
+        model = LogisticRegression(class_weight="balanced", max_iter=1000)
+        return partial(_say, self, scale, model.fit(_table(self, scale, learn), learn.malignant))
 
 
-def _blocks(scale: Scale, cohort: Cohort) -> dict[str, np.ndarray]:
-    """Return one block of columns an input, one row a patient."""
+def _table(learner: LinearLearner, scale: Scale, cohort: Cohort) -> np.ndarray:
+    """Return one row a patient, the columns of each input side by side."""
     patients = scale.apply(cohort)
     age, count = patients.scalars.numpy().T[..., None]
-    handmade, images = (bags.mean(bags.instances).numpy() for bags in (patients.handmade, patients.images))
-    return dict(zip(INPUTS, (age, count, handmade, images), strict=True))
+    means = (bags.mean(bags.instances).numpy() for bags in (patients.handmade, patients.images))
+    handmade, images = (learner.weight / block.shape[1] ** 0.5 * block for block in means)
+    blocks = dict(zip(INPUTS, (age, count, handmade, images), strict=True))
+    return np.hstack([blocks[name] for name in INPUTS if name in learner.inputs])
 
 
-def _weights(block: np.ndarray, weight: float) -> np.ndarray:
-    columns = block.shape[1]
-    return np.full(columns, 1.0 if columns == 1 else weight / columns**0.5)
-
-
-def _say(inputs: tuple[str, ...], scale: Scale, model: Pipeline, cohort: Cohort) -> dict[str, np.ndarray]:
-    table = np.hstack([block for name, block in _blocks(scale, cohort).items() if name in inputs])
-    return {"malignant": model.predict_proba(table)[:, 1]}
+def _say(learner: LinearLearner, scale: Scale, model: LogisticRegression, cohort: Cohort) -> dict[str, np.ndarray]:
+    return {"malignant": model.predict_proba(_table(learner, scale, cohort))[:, 1]}

@@ -40,7 +40,7 @@ class MixtureRecipe(Recipe):
     combination, pooling, hidden, dropout
         See `wbc_utils.models.mixture.MixtureOfExperts`.
     components
-        Principal components that embeddings are projected on.
+        Principal components that embeddings, and handmade features, are projected on.
     multitask
         Weight of the regression of the count; 0 is without.
     thinning
@@ -53,8 +53,8 @@ class MixtureRecipe(Recipe):
     """
 
     epochs: int = 60
-    batch_size: int = 16
-    learning_rate: float = 1e-3
+    batch_size: int = 32
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     schedule: Literal["constant"] = "constant"
     warmup_epochs: float = 0
@@ -236,11 +236,11 @@ def untrained(recipe: MixtureRecipe, scale: Scale) -> MixtureOfExperts:
         If images are not embedded and the recipe names no architecture to see them, or as `build_encoder`.
     """
     encoder = build_encoder(recipe.architecture, recipe.init, recipe.lora_rank) if recipe.architecture else None
-    if encoder is None and not len(scale.image_mean):
+    if encoder is None and not len(scale.images):
         raise ModelError("images are given and the recipe has no architecture to see them; embed them first")
     return MixtureOfExperts(
         encoder.width if encoder else scale.image_axes.shape[1],
-        scale.handmade.shape[1],
+        scale.handmade_axes.shape[1],
         recipe.combination,
         recipe.pooling,
         recipe.hidden,

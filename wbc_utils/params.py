@@ -184,7 +184,7 @@ class DetectorComparison(DataParameters):
     finest_stride: int = Field(8, description="pixels to one of the finest map of the first two, if not coco")
     proposals: int = Field(60, description="boxes of an image that the second stage of Faster R-CNN judges", ge=1)
     rois: int = Field(32, description="boxes of an image that it learns from", ge=1)
-    rates: list[float] = Field([0.1, 0.02], description="learning rates to choose from", min_length=1)
+    rates: list[float] = Field([0.05, 0.02], description="learning rates to choose from", min_length=1)
     rotations: int = Field(2, description="folds that are left out in turn, of those of notebook 01", ge=1)
     epochs: int = Field(3, description="largest number of epochs to choose from", ge=1)
     scout_epochs: int = Field(1, description="epochs of the first look at each rate, on one fold", ge=1)

@@ -70,14 +70,14 @@ class Study:
 
 
 def paint(study: Study, boxes: pd.DataFrame, share: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Paint over the white cells of some fields; those that show too little slide are left out.
+    """Paint over the white cells of some fields; those that show too little slide, or no white cell, are left out.
 
     Parameters
     ----------
     boxes
         ``image`` and coordinates of all white cells.
     share
-        Of the fields of the study that are tried, drawn at random.
+        Of the fields of the study with white cells that are tried, drawn at random.
     rng
         Draws the fields and the grain.
 
@@ -87,10 +87,11 @@ def paint(study: Study, boxes: pd.DataFrame, share: float, rng: np.random.Genera
         Painted fields by the name of the field.
     """
     rows, painted = boxes.groupby("image").indices, {}
-    corners = boxes[COORDINATES].to_numpy(float)
-    for name in rng.permutation(list(study.images))[: round(share * len(study.images))]:
+    corners, shown = boxes[COORDINATES].to_numpy(float), [name for name in study.images if name in rows]
+    for place in rng.permutation(len(shown))[: round(share * len(shown))]:
+        name = shown[place]
         try:
-            painted[str(name)] = without_cells(study.images[name], corners[rows.get(name, [])], rng)
+            painted[name] = without_cells(study.images[name], corners[rows[name]], rng)
         except BackgroundError:
             continue
     return painted

@@ -121,7 +121,7 @@ def test_agreement_shows_every_image_once_and_the_bias_in_the_title(found):
 
 def test_losses_have_a_line_for_each_part_and_the_best_epoch_is_marked():
     fig = detection.losses({"a": history(0.5), "b": history(0.7)}, "validation_ap50")
-    assert titles(fig)[1::2] == ["validation_ap50, best 0.500 (epoch 2)", "validation_ap50, best 0.700 (epoch 2)"]
+    assert titles(fig)[1::2] == ["validation AP50, best 0.500 (epoch 2)", "validation AP50, best 0.700 (epoch 2)"]
     left, right = fig.axes[:2]
     labels = [line.get_label() for line in left.lines]
     assert labels == ["classifier", "box_reg", "objectness", "rpn_box_reg", "sum, training", "sum, validation"]

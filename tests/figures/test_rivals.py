@@ -21,18 +21,24 @@ def recalls():
 
 
 def test_each_detector_has_a_panel_each_rate_a_line_of_one_look_and_the_choice_a_mark():
-    fig = rivals.rate_curves({"A": curve((0.1, 0.01)), "B": curve((0.01,), folds=1)}, {"A": (0.1, 3), "B": (0.01, 2)})
-    assert [axes.get_title(loc="left") for axes in fig.axes] == [
-        "A: 0.1, 3 epochs, AP 0.300",
-        "B: 0.01, 2 epochs, AP 0.020",
-    ]
+    fig = rivals.rate_curves({"B": curve((0.01,), folds=1), "A": curve((0.1, 0.01))}, {"A": (0.1, 3), "B": (0.01, 2)})
+    titles = [axes.get_title(loc="left") for axes in fig.axes]
+    assert titles == ["B: 0.01, 2 epochs, AP 0.020", "A: 0.1, 3 epochs, AP 0.300"]
     looks = [{line.get_label(): (line.get_color(), line.get_linestyle(), line.get_marker()) for line in axes.lines[:-1]}
              for axes in fig.axes]  # fmt: skip
-    assert list(looks[0]) == ["rate 0.1", "rate 0.01"]
+    assert list(looks[1]) == ["rate 0.1", "rate 0.01"]
     assert looks[0]["rate 0.01"] == looks[1]["rate 0.01"]
-    assert all(a != b for a, b in zip(*looks[0].values(), strict=True))
-    mark = fig.axes[0].lines[-1]
+    assert all(a != b for a, b in zip(*looks[1].values(), strict=True))
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["rate 0.1", "rate 0.01"]
+    mark = fig.axes[1].lines[-1]
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (3, pytest.approx(0.3))
+
+
+def test_all_panels_of_rates_hold_their_curves_on_one_axis_from_zero():
+    fig = rivals.rate_curves({"low": curve((0.01,)), "high": curve((0.1,))}, {"low": (0.01, 2), "high": (0.1, 3)})
+    limits = {axes.get_ylim() for axes in fig.axes}
+    assert len(limits) == 1
+    assert limits.pop() == (0, pytest.approx(0.4, abs=0.05))
 
 
 def test_every_cell_is_in_the_histogram_of_overlaps():

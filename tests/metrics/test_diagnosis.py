@@ -113,7 +113,7 @@ def test_the_calibration_error_of_probabilities_that_are_kept_is_small_and_of_su
 
 
 def test_the_range_of_a_small_test_set_is_wide_and_centred():
-    one = draw(n=300)
+    one = draw(n=300, repeats=1)
     small, large = (diagnosis.expected_range(one, reactive, 2 * reactive, seed=0) for reactive in (14, 140))
     middle = one.interval(diagnosis.balanced_accuracy, 0).value
     for found in (small, large):

@@ -72,20 +72,23 @@ def test_taken_patients_bring_their_cells_along():
     assert torch.equal(found.handmade.split()[1], cohort.handmade.split()[2])
 
 
-def test_scaled_scalars_and_features_have_mean_zero_and_variance_one_where_they_were_learned():
+def test_scaled_age_and_count_have_mean_zero_and_variance_one_where_they_were_learned():
     cohort = draw_cohort()
-    found = Scale.fit(cohort, 3).apply(cohort)
-    for values in (found.scalars, found.handmade.instances):
-        torch.testing.assert_close(values.mean(0), torch.zeros(values.shape[1]), atol=1e-2, rtol=0)
-        torch.testing.assert_close(values.std(0, correction=0), torch.ones(values.shape[1]), atol=2e-2, rtol=0)
+    scalars = Scale.fit(cohort, 3).apply(cohort).scalars
+    torch.testing.assert_close(scalars.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scalars.std(0, correction=0), torch.ones(2), atol=1e-5, rtol=0)
 
 
-def test_mean_embeddings_become_uncorrelated_components_of_variance_one_between_patients():
+@pytest.mark.parametrize("kind", ["images", "handmade"])
+def test_means_of_patients_become_uncorrelated_components_of_mean_variance_one(kind):
     cohort = draw_cohort()
-    images = Scale.fit(cohort, 3).apply(cohort).images
-    means = images.mean(images.instances)
-    assert means.shape == (40, 3)
-    torch.testing.assert_close(means.T @ means / 40, torch.eye(3), atol=1e-4, rtol=0)
+    bags = getattr(Scale.fit(cohort, 3).apply(cohort), kind)
+    means = bags.mean(bags.instances)
+    means = means - means.mean(0)
+    variances = (means.square().mean(0)).tolist()
+    assert variances == sorted(variances, reverse=True)
+    assert np.mean(variances) == pytest.approx(1, abs=1e-4)
+    torch.testing.assert_close(means.T @ means / 40, torch.diag(torch.tensor(variances)), atol=1e-4, rtol=0)
 
 
 def test_the_scale_is_that_of_the_training_patients_whatever_the_others_are():
@@ -112,12 +115,15 @@ def test_a_count_of_zero_has_a_logarithm_all_the_same():
     assert cohort.scalars[0, 1] == -1
 
 
-def test_far_features_are_cut_and_constant_ones_stay_finite():
+def test_a_cell_far_from_all_others_moves_its_patient_little_and_a_constant_feature_nothing():
     cohort = draw_cohort()
-    cohort.handmade.instances[0, 0], cohort.handmade.instances[:, 2] = 1e6, 7.0
-    scaled = Scale.fit(cohort, 3).apply(cohort).handmade.instances
-    assert scaled.abs().max() == 4
-    assert (scaled[:, 2] == 0).all()
+    cohort.handmade.instances[:, 2] = 7.0
+    other = cohort.take(range(40))
+    other.handmade.instances[0, 0] = 1e6
+    scale = Scale.fit(cohort, 4)
+    one, moved = scale.apply(cohort).handmade.instances[0], scale.apply(other).handmade.instances[0]
+    assert one.isfinite().all()
+    assert 0 < (moved - one).norm() < 20
 
 
 def test_more_components_than_there_are_are_all_there_are():

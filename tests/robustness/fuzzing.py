@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 
+from wbc_utils.data.tables import Dataset
+
 CPU_SECONDS = 5
 WALL_SECONDS = 60  # a reader that waits instead of working; machines may be busy
 MEMORY = 2**30  # bytes that one input may take on top of what the process has
@@ -57,15 +59,18 @@ def _address_space() -> int:
 
 def outcome(look: Callable[[], object]) -> str:
     """Return ``parsed``, or ``refused`` if an error of our own is raised; every other error goes on."""
-    try:
-        with limits():
+    refusal = None
+    with limits():
+        try:
             look()
-    except Exception as error:
-        if not type(error).__module__.startswith("wbc_utils"):
-            raise
-        assert 0 < len(str(error)) <= LONGEST_MESSAGE, f"a message of {len(str(error))} characters"
-        return "refused"
-    return "parsed"
+        except Exception as error:
+            if not type(error).__module__.startswith("wbc_utils"):
+                raise
+            refusal = str(error)
+    if refusal is None:
+        return "parsed"
+    assert 0 < len(refusal) <= LONGEST_MESSAGE, f"a message of {len(refusal)} characters"
+    return "refused"
 
 
 def fuzz(draw: Callable[[Random], object], look: Callable[[object], object], times: int) -> Counter:
@@ -78,17 +83,37 @@ def fuzz(draw: Callable[[Random], object], look: Callable[[object], object], tim
         content = draw(Random(number))
         try:
             counts[outcome(lambda content=content: look(content))] += 1
-        except Exception as error:
+        except BaseException as error:
             error.add_note(f"input {number} of the fuzzer: {content!r:.600}")
             raise
     return counts
+
+
+def writable(dataset: Dataset) -> None:
+    """Assert what holds for every data set that is accepted: whole, consistent, and a file of text can hold it."""
+    images = dataset.images
+    assert images["image"].is_unique
+    assert (images[["width", "height"]] > 0).all(axis=None)
+    table = dataset.table.explode("paths") if "paths" in dataset.table else dataset.table
+    (key,) = {"image", "path", "paths"} & set(table.columns)
+    assert set(table[key]) <= set(images["image"])
+    for frame in (dataset.table, images, dataset.audit):
+        frame.to_csv(index=False).encode()
+
+
+def accounted(dataset: Dataset) -> int:
+    """Return the number of rows of a source table that are in the result, or in the audit as dropped."""
+    audit = dataset.audit
+    dropped = audit.loc[audit["decision"].str.startswith("dropped"), "row"].dropna()
+    return len(dataset.table) + len(dropped)
 
 
 def nasty(rng: Random) -> str:
     """Draw a text: mostly one of NASTY, else a few characters from anywhere."""
     if rng.random() < 0.7:
         return rng.choice(NASTY)
-    return "".join(chr(rng.choice([rng.randrange(32, 127), rng.randrange(0xD800), rng.randrange(0xE000, 0x110000)])) for _ in range(rng.randrange(1, 9)))
+    planes = [range(32, 127), range(0xD800), range(0xE000, 0x110000)]
+    return "".join(chr(rng.choice(rng.choice(planes))) for _ in range(rng.randint(1, 8)))
 
 
 def damage(content: bytes, rng: Random, words: Sequence[bytes] = (), most: int = 3) -> bytes:

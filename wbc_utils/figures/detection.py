@@ -252,7 +252,8 @@ def losses(histories: Mapping[str, pd.DataFrame], score: str) -> Figure:
         right.plot(epoch, history[score], ".-", color=COLORS[0], markersize=3)
         right.plot(best["epoch"], best[score], "o", color=COLORS[0])
         left.set_title(f"{name}: losses", fontsize=10)
-        right.set_title(f"{score}, best {best[score]:.3f} (epoch {best['epoch']:.0f})", fontsize=10)
+        title = f"{score.replace('_ap', ' AP')}, best {best[score]:.3f} (epoch {best['epoch']:.0f})"
+        right.set_title(title, fontsize=10)
         left.set_ylim(bottom=0)
         right.set_ylim(0, 1.02)
         for axes in (left, right):

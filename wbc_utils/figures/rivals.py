@@ -25,7 +25,7 @@ def rate_curves(curves: Mapping[str, pd.DataFrame], chosen: Mapping[str, tuple[f
         Name of the detector → rate and epoch to mark.
     """
     fig, panels = plt.subplots(
-        len(curves), 1, figsize=(6.0, 0.6 + 2.1 * len(curves)), sharex=True, sharey=True, squeeze=False
+        len(curves), 1, figsize=(6.0, 0.9 + 1.9 * len(curves)), sharex=True, sharey=True, squeeze=False
     )
     rates = sorted({rate for table in curves.values() for rate in table["rate"]}, reverse=True)
     for (name, table), axes in zip(curves.items(), panels[:, 0], strict=True):
@@ -41,9 +41,12 @@ def rate_curves(curves: Mapping[str, pd.DataFrame], chosen: Mapping[str, tuple[f
         best = table[(table["rate"] == rate) & (table["epoch"] == epoch)]["mean"].iloc[0]
         axes.plot(epoch, best, "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
         axes.set_title(f"{name}: {rate:g}, {epoch} epochs, AP {best:.3f}", fontsize=10)
-        axes.set(ylabel="AP, left out", ylim=(0, None))
+        axes.set_ylabel("AP, left out")
         axes.grid(axis="y", color="#e5e5e5")
-        axes.legend(fontsize=9, loc="upper left")
+    panels[0, 0].set_ylim(bottom=0)
+    lines = {line.get_label(): line for axes in panels[:, 0] for line in axes.lines if line.get_label()[0] != "_"}
+    order = [f"rate {rate:g}" for rate in rates]
+    fig.legend([lines[name] for name in order], order, loc="outside lower center", ncols=5, fontsize=10)
     panels[-1, 0].set_xlabel("epoch")
     panels[-1, 0].xaxis.set_major_locator(MaxNLocator(8, integer=True))
     return fig

@@ -29,6 +29,9 @@ SCORES = ("score", "giou", "macro_f1")
 """What `intervals` and the others return: the score and its parts, ``giou`` as mean((GIoU + 1) / 2)."""
 
 
+_DECIMALS = 12
+
+
 @dataclass(frozen=True, eq=False)
 class Taken:
     """What each true box takes, in the order of `Detections.truth`; make it with `take`.
@@ -281,9 +284,9 @@ def _intervals(several: list[Taken], statistic, seed: int, draws: int) -> dict[s
     drawn = resampled_sums(sums.reshape(number, -1), seed, draws).reshape(-1, len(several), width)
     found, resampled = _scores(sums.sum(axis=0)[None], k), _scores(drawn, k)
     result = {}
-    for name in SCORES:
-        low, high = percentile_bounds(statistic(resampled[name].T))
-        result[name] = Interval(float(statistic(found[name].T)[0]), float(low), float(high), number)
+    for name in SCORES:  # rounded: what is equal in exact arithmetic differs by nothing
+        low, high = np.round(percentile_bounds(statistic(resampled[name].T)), _DECIMALS)
+        result[name] = Interval(round(float(statistic(found[name].T)[0]), _DECIMALS), float(low), float(high), number)
     return result
 
 

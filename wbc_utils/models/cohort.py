@@ -12,7 +12,7 @@ from wbc_utils.models import ModelError
 from wbc_utils.models.bags import Bags
 from wbc_utils.models.mixture import Patients
 
-_FAR = 4.0  # standard deviations beyond which a handmade feature is cut: a wrong outline says no more than that
+_FAR = 4.0  # standard deviations beyond which a feature of a cell is cut: a wrong outline says no more than that
 _FEW = 0.1  # 10⁹/L; a smaller count has the logarithm of this one
 
 
@@ -129,25 +129,28 @@ class Scale:
 
     Attributes
     ----------
-    scalars, handmade
-        Mean and standard deviation of age and log count over patients, of handmade features over cells, (2, 2), (2, k).
-    images
-        Mean of the embeddings, (d,), and the directions that they are projected on, (d, components); both empty for
-        images that a network is to see itself.
+    scalars
+        Mean and standard deviation of age and log count over patients, (2, 2).
+    handmade, handmade_axes
+        Mean and standard deviation of handmade features over cells, (2, k), and the directions that the scaled features
+        are projected on, (k, components).
+    images, image_axes
+        The same of embeddings, (2, d), (d, components); both empty for images that a network is to see itself.
     """
 
     scalars: Tensor
     handmade: Tensor
-    image_mean: Tensor
+    handmade_axes: Tensor
+    images: Tensor
     image_axes: Tensor
 
     @classmethod
     def fit(cls, cohort: Cohort, components: int) -> "Scale":
         """Learn from a cohort.
 
-        Embeddings are projected on the principal components of the patients' mean embeddings, whose columns have
-        variance 1 before; afterwards the components have mean variance 1 between patients. What differs between the
-        cells of a patient chooses no direction.
+        Features and embeddings have variance 1 over the cells and are projected on the principal components of the
+        patients' means, which then have mean variance 1 between patients. What differs between the cells of a patient
+        chooses no direction.
 
         Parameters
         ----------
@@ -166,32 +169,35 @@ class Scale:
                 raise ModelError(f"no {name} of {len(cohort)} training patients is known; the model needs some")
         known = cohort.scalars
         scalars = torch.tensor(np.stack([np.nanmean(known, axis=0), np.nanstd(known, axis=0)]), dtype=torch.float32)
-        cells = cohort.handmade.instances
-        handmade = torch.stack([cells.mean(dim=0), cells.std(dim=0, correction=0)])
-        return cls(_safe(scalars), _safe(handmade), *_axes(cohort.images, components))
+        images = torch.empty(0), torch.empty(0, 0)
+        if cohort.images.instances.is_floating_point():
+            images = _axes(cohort.images, components)
+        return cls(_safe(scalars), *_axes(cohort.handmade, components), *images)
 
     def apply(self, cohort: Cohort) -> Patients:
         """Return a cohort as the model takes it; an unknown age or count becomes the mean."""
         scalars = (torch.from_numpy(cohort.scalars).float() - self.scalars[0]) / self.scalars[1]
-        handmade = (cohort.handmade.instances - self.handmade[0]) / self.handmade[1]
-        if len(self.image_mean):
-            images = cohort.images.apply(lambda cells: (cells - self.image_mean) @ self.image_axes)
+        handmade = cohort.handmade.apply(lambda cells: _scaled(cells, self.handmade) @ self.handmade_axes)
+        if len(self.images):
+            images = cohort.images.apply(lambda cells: _scaled(cells, self.images) @ self.image_axes)
         else:
             images = cohort.images.apply(lambda pixels: pixels.permute(0, 3, 1, 2))
-        return Patients(
-            images, cohort.handmade.with_instances(handmade.clamp(-_FAR, _FAR)), scalars.nan_to_num(nan=0.0)
-        )
+        return Patients(images, handmade, scalars.nan_to_num(nan=0.0))
 
 
-def _axes(images: Bags, components: int) -> tuple[Tensor, Tensor]:
-    if not images.instances.is_floating_point():
-        return torch.empty(0), torch.empty(0, 0)
-    means = images.mean(images.instances)
-    moments = _safe(torch.stack([means.mean(dim=0), means.std(dim=0, correction=0)]))
-    _, spread, axes = torch.linalg.svd((means - moments[0]) / moments[1], full_matrices=False)
-    kept = min(components, int((spread > 1e-4 * spread[0]).sum()))
-    size = (len(images) / spread[:kept].square().mean()) ** 0.5
-    return moments[0], axes[:kept].T * size / moments[1][:, None]
+def _scaled(cells: Tensor, moments: Tensor) -> Tensor:
+    return ((cells - moments[0]) / moments[1]).clamp(-_FAR, _FAR)
+
+
+def _axes(bags: Bags, components: int) -> tuple[Tensor, Tensor]:
+    """Return the moments of the cells, and the principal directions of the means of the bags."""
+    cells = bags.instances
+    moments = _safe(torch.stack([cells.mean(dim=0), cells.std(dim=0, correction=0)]))
+    means = bags.mean(_scaled(cells, moments))
+    _, spread, axes = torch.linalg.svd(means - means.mean(dim=0), full_matrices=False)
+    kept = min(components, max(1, int((spread > 1e-4 * spread[0]).sum())))
+    size = spread[:kept].square().mean().clamp(min=1e-12).sqrt()
+    return moments, axes[:kept].T * (len(bags) ** 0.5 / size)
 
 
 def _safe(moments: Tensor) -> Tensor:

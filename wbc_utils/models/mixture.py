@@ -28,9 +28,11 @@ class Patients(NamedTuple):
     Attributes
     ----------
     images
-        Bags of images (n, 3, h, w) if the model has an encoder, else of their embeddings (n, d).
+        Bags of images (n, 3, h, w) if the model has an encoder, else of their embeddings, scaled and projected,
+        (n, d).
     handmade
-        Bags of handmade features, (m, k); a cell without a trusted outline has none, so that m may differ from n.
+        Bags of handmade features, scaled and projected, (m, k); a cell without a trusted outline has none, so that m
+        may differ from n.
     scalars
         Age and logarithm of the lymphocyte count, scaled, (b, 2).
     """
