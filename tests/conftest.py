@@ -119,7 +119,7 @@ class Demo:
     def make(self, *options):
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--rerun-incomplete", *options]
         environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.root)}
-        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=600)
+        return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1800)
 
     def planned(self):
         """Return the notebooks that the next call would execute."""

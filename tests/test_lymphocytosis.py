@@ -12,7 +12,7 @@ from wbc_utils.lymphocytosis import MixtureLearner, MixtureRecipe, MixtureTask, 
 from wbc_utils.models import ModelError
 from wbc_utils.models.cohort import Scale
 
-QUICK = MixtureRecipe(epochs=12, learning_rate=0.02, hidden=4, components=3, stages=2)
+QUICK = MixtureRecipe(epochs=15, batch_size=8, learning_rate=0.02, hidden=4, components=3, stages=2)
 
 
 def halves(cohort):

@@ -206,7 +206,7 @@ class TwoStagePipeline(DataParameters):
     dataset: Literal["cbc", "cytologia"] = Field("cbc", description="fields with typed white cells: cbc or cytologia")
     folds: int = Field(2, description="folds, each left out by one network of every kind", ge=2)
     detector: str = Field("yolox_test_resnet", description="first stage, a detector of one class")
-    rivals: list[str] = Field(["faster_rcnn_test_resnet"], description="detectors compared with it on one fold")
+    rivals: list[str] = Field(["yolox_test_convnext"], description="detectors compared with it on one fold")
     image_px: list[int] = Field(
         [96, 128],
         description="short side and longest long side of the detectors' input, px",
@@ -214,7 +214,7 @@ class TwoStagePipeline(DataParameters):
         max_length=2,
     )
     finest_stride: int = Field(8, description="pixels to one of the finest map of the detectors")
-    detector_epochs: int = Field(8, description="passes of the detectors over their images", ge=1)
+    detector_epochs: int = Field(10, description="passes of the detectors over their images", ge=1)
     detector_batch: int = Field(2, description="images a step of the detectors", ge=2)
     detector_rate: float = Field(
         5e-3, description="learning rate of the detectors after the warm-up of one epoch", gt=0
@@ -236,7 +236,7 @@ class TwoStagePipeline(DataParameters):
     )
     held_blocks: int = Field(0, description="first blocks of a vision transformer that do not learn", ge=0)
     crop_px: int = Field(32, description="side of the crops, px", ge=16)
-    type_epochs: int = Field(6, description="passes of the classifiers over their crops", ge=1)
+    type_epochs: int = Field(12, description="passes of the classifiers over their crops", ge=1)
     whole: str = Field("test_convnext", description="timm network of the whole-image classifiers, from random weights")
     whole_px: int = Field(48, description="side that whole images are scaled to, px", ge=16)
     whole_epochs: int = Field(6, description="passes of the whole-image classifiers over their images", ge=1)

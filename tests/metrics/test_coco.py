@@ -1,8 +1,9 @@
-"""COCO's average precision, against pycocotools, by hand and by its properties."""
+"""COCO's average precision, against two other libraries, by hand and by its properties."""
 
 import contextlib
 import io
 
+import faster_coco_eval
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,10 +19,12 @@ from wbc_utils.metrics.detection import COORDINATES, Detections
 
 quick = settings(max_examples=40, deadline=None)
 SCORES = ["AP", "AP50", "AP75"]
+PYCOCOTOOLS, FASTER = (COCO, COCOeval), (faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster)
 
 
-def pycocotools_ap(truth, predictions, images, classes, max_detections=300):
-    """Return AP, AP50 and AP75, (k + 1, 3), NaN for classes without true boxes."""
+def peer_ap(truth, predictions, images, classes, max_detections=300, library=PYCOCOTOOLS):
+    """Return AP, AP50 and AP75 by another library, (k + 1, 3), NaN for classes without true boxes."""
+    data, evaluator = library
 
     def annotations(table):
         table = table.sort_values(["image", "class", *COORDINATES])  # ties go by this order
@@ -39,7 +42,7 @@ def pycocotools_ap(truth, predictions, images, classes, max_detections=300):
         ]
 
     with contextlib.redirect_stdout(io.StringIO()):
-        both = [COCO(), COCO()]
+        both = [data(), data()]
         for one, table in zip(both, (truth, predictions), strict=True):
             one.dataset = {
                 "images": [{"id": number + 1} for number in range(len(images))],
@@ -47,7 +50,7 @@ def pycocotools_ap(truth, predictions, images, classes, max_detections=300):
                 "annotations": annotations(table),
             }
             one.createIndex()
-        evaluation = COCOeval(*both, "bbox")
+        evaluation = evaluator(*both, "bbox")
         evaluation.params.maxDets = [max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -67,13 +70,14 @@ def ap(found):
     return coco_ap(found).set_index("class")["AP"]["mean"]
 
 
+@pytest.mark.parametrize("library", [PYCOCOTOOLS, FASTER], ids=["pycocotools", "faster-coco-eval"])
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("max_detections", "decimals"), [(300, 15), (3, 15), (300, 1)])
-def test_ap_is_that_of_pycocotools_on_random_boxes(seed, max_detections, decimals):
+def test_ap_is_that_of_other_libraries_on_random_boxes(seed, max_detections, decimals, library):
     truth, predictions, images = random_tables(seed)
     predictions["score"] = predictions["score"].round(decimals)
     found = Detections.of(truth, predictions, images, CLASSES)
-    oracle = pycocotools_ap(truth, predictions, images, CLASSES, max_detections)
+    oracle = peer_ap(truth, predictions, images, CLASSES, max_detections, library)
     assert 0.1 < oracle[-1, 0] < 0.9
     assert coco_ap(found, max_detections)[SCORES].to_numpy() == pytest.approx(oracle, abs=1e-9)
     assert interval_values(found, max_detections=max_detections) == pytest.approx(oracle, abs=1e-9)
@@ -84,7 +88,7 @@ def test_ap_is_that_of_pycocotools_on_random_boxes(seed, max_detections, decimal
 def test_ap_is_that_of_pycocotools_where_scores_and_overlaps_are_tied(tables):
     truth, predictions, images = tables
     found = Detections.of(truth, predictions, images, CLASSES)
-    oracle = pycocotools_ap(truth, predictions, images, CLASSES)
+    oracle = peer_ap(truth, predictions, images, CLASSES)
     assert coco_ap(found)[SCORES].to_numpy() == pytest.approx(oracle, abs=1e-9, nan_ok=True)
     assert interval_values(found) == pytest.approx(oracle, abs=1e-9, nan_ok=True)
 

@@ -224,7 +224,7 @@ def test_the_heads_of_a_random_retinanet_normalise_and_those_of_published_weight
 @pytest.mark.parametrize(
     ("architecture", "options", "message"),
     [
-        ("yolo_resnet50", {}, "no detector 'yolo_resnet50'; there are ssd300_vgg16, ssdlite_mobilenet, and"),
+        ("yolo_resnet50", {}, "no detector 'yolo_resnet50'; there are ssd300_vgg16, ssdlite_mobilenet, yolox"),
         ("faster_rcnn_resnet51", {}, "no detector 'faster_rcnn_resnet51'"),
         ("faster_rcnn_test_vit", {}, "test_vit makes maps of strides 16, .*convnext_atto"),
         ("faster_rcnn_test_resnet", {"finest_stride": 3}, "strides 2, 4, 8, 16, 32, asked for a pyramid from 3 on"),

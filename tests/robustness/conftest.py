@@ -3,6 +3,7 @@
 import pytest
 from PIL import Image
 
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return a function that makes a folder with images of 40 × 20 px, by their relative paths."""

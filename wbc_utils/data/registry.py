@@ -120,7 +120,7 @@ def get_entry(name: str) -> Entry:
     registry = load_registry()
     if name not in registry:
         near = difflib.get_close_matches(name, registry, n=1, cutoff=0)
-        raise DataError(f"Unknown data set {name!r}. Did you mean {near[0]!r}? Known: {', '.join(registry)}.")
+        raise DataError(f"Unknown data set {name!r:.60}. Did you mean {near[0]!r}? Known: {', '.join(registry)}.")
     return registry[name]
 
 
