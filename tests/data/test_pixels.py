@@ -118,7 +118,7 @@ def test_an_unreadable_file_is_black_and_has_its_reason(tmp_path, folder):
     found = load_pixels(files, 20, 20, folder)
     assert found.reasons.tolist() == [
         "the file does not exist", "the file has zero bytes", "the image data are truncated or damaged",
-        "the file is not an image", "",
+        "it is a folder or a pipe", "",
     ]  # fmt: skip
     assert found.readable.tolist() == [False, False, False, False, True]
     assert not found.images[:4].any()

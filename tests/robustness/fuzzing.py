@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
+from time import process_time
 
 from wbc_utils.data.tables import Dataset
 
@@ -40,10 +41,12 @@ def limits() -> Iterator[None]:
     handlers = {signum: signal.signal(signum, too_slow) for signum in timers}
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY, hard))
+    began = process_time()
     for timer, seconds in timers.values():
         signal.setitimer(timer, seconds)
     try:
         yield
+        assert process_time() - began < CPU_SECONDS  # compiled code may keep a signal waiting, or swallow its error
     finally:
         for timer, _ in timers.values():
             signal.setitimer(timer, 0)
