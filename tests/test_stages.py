@@ -18,7 +18,7 @@ from wbc_utils.stages import PAINTED, Study
 RECIPE = DetectionRecipe(
     architecture="yolox_test_resnet", image_px=(64, 64), epochs=1, batch_size=2, learning_rate=1e-3, alarm_epochs=None,
 )  # fmt: skip
-CELLS = CellRecipe(architecture="test_convnext", epochs=1, batch_size=2, learning_rate=1e-3)
+CELLS = CellRecipe(architecture="test_convnext", epochs=3, batch_size=2, learning_rate=1e-3)
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def test_paint_is_learned_from_only_with_the_field_it_was_made_from(study, drawn
 
 def test_a_share_of_the_fields_is_painted_and_fields_without_slide_are_left_out(tmp_path):
     light = field((20, 20, 30, (60, 40, 90)), size=(96, 96))
-    dark = np.full((96, 96, 3), 60, np.uint8)
+    dark = np.full((24, 24, 3), 60, np.uint8)  # all of it is the cell
     images = {"a": light, "b": light, "c": dark, "d": light, "without a cell": light}
     study = Study(images, pd.DataFrame({"fold": 0}, index=list(images)), 0, "cpu", tmp_path)
-    boxes = pd.DataFrame([(name, 0, 0, 96, 96) if name == "c" else (name, 20, 20, 50, 50) for name in "abcd"],
+    boxes = pd.DataFrame([(name, -20, -20, 116, 116) if name == "c" else (name, 20, 20, 50, 50) for name in "abcd"],
                          columns=["image", "xmin", "ymin", "xmax", "ymax"])  # fmt: skip
     painted = stages.paint(study, boxes, 1.0, np.random.default_rng(0))
     assert set(painted) == {"a", "b", "d"}
-    assert painted["a"].min() > 240
+    assert painted["a"].min() > 200  # nothing as dark as the cell is left
     assert len(stages.paint(study, boxes.iloc[:2], 0.5, np.random.default_rng(0))) == 1
 
 
@@ -109,6 +109,8 @@ def test_detectors_and_classifiers_train_and_answer_for_their_fold(study, drawn)
     table = pd.DataFrame({"image": list(drawn.names) * 2, "class": ["EO"] * 12 + ["LY"] * 12})
     named = stages.train_classifiers(study, "types", crops, table, TYPES, CELLS)
     assert {fold: one.model.classes for fold, one in named.items()} == dict.fromkeys(range(3), TYPES)
+    for one in named.values():
+        assert one.best_epoch == one.history.loc[one.history["validation_nll"].idxmin(), "epoch"]
 
 
 def test_held_blocks_do_not_learn_and_the_rest_does():
