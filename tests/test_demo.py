@@ -7,6 +7,7 @@ import pytest
 
 from wbc_utils import claims, params
 from wbc_utils.data import synthetic
+from wbc_utils.figures import findings
 from wbc_utils.manifest import placeholders, read_manifests
 
 
@@ -75,6 +76,13 @@ def test_every_claim_stands_in_the_summary_with_a_verdict(demo, manifests):
     assert sum(metric.value for name, metric in metrics.items() if name.startswith("claims.")) == 39
     page = (demo.reports / "99.html").read_text()
     assert all(claim.id in page for claim in claims.load_claims())
+
+
+def test_every_finding_that_no_report_told_names_a_number_that_some_notebook_records(demo, manifests):
+    recorded = {name for manifest in manifests.values() for name in manifest.metrics}
+    sources = "".join(path.read_text() for path in (demo.root / "notebooks").glob("*.ipynb"))
+    others = {one.metric for one in findings.IN_METHODS} - recorded  # some need two lamps, which the miniatures lack
+    assert [name for name in others if f'\\"{name}\\"' not in sources] == []
 
 
 def test_the_tables_that_later_notebooks_read_are_there(demo):

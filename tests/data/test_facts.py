@@ -24,6 +24,7 @@ def test_cbc_counts_images_by_their_cells_and_boxes_before_and_after_cleaning():
     found = by_name(facts.cbc_facts(boxes("cbc", [*rows, degenerate], images), boxes("cbc", rows, images)))
     assert found["cbc.train_rows"] == (6, 3)
     assert found["cbc.train_rows_raw"] == (7, 3)
+    assert found["cbc.train_rows_dropped"] == (1, 3)
     assert found["cbc.test_rows"] == (1, 1)
     assert found["cbc.train_images_two_wbc"] == (1, 3)
     assert found["cbc.train_images_no_wbc"] == (2, 3)

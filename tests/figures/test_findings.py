@@ -1,5 +1,5 @@
 from wbc_utils.claims import Claim, answer
-from wbc_utils.figures import findings
+from wbc_utils.figures import Link, findings
 from wbc_utils.manifest import Metric
 
 
@@ -17,9 +17,15 @@ def test_what_was_not_measured_is_not_said():
     assert findings.data_answer({}, []).startswith("no published count can be compared")
 
 
-def test_boxes_without_area_are_the_difference_of_two_counts():
-    metrics = {"cbc.train_rows": count(3951), "cbc.train_rows_raw": count(3952)}
-    assert list(findings.data_findings(metrics)["number"]) == ["1"]
+def test_the_suite_tells_the_findings_of_all_pages_with_their_links(make_manifest):
+    manifests = {
+        "01": make_manifest(metrics={"pbc.near_duplicates": count(2)}),
+        "05": make_manifest(metrics={"cbc.optimism_report": Metric(value=-0.01, ci=(-0.02, 0.01), n=60)}),
+    }
+    told = findings.untold(manifests)
+    assert list(told["page"]) == [Link("01.html", "01.html"), Link("05.html", "05.html")]
+    assert list(told["number"]) == ["2", str(manifests["05"].metrics["cbc.optimism_report"])]
+    assert findings.untold({}).empty
 
 
 def test_the_answer_counts_only_claims_that_were_compared():

@@ -16,7 +16,7 @@ from wbc_utils import params, repro
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = {path.name[:2]: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
-SECTIONS = ["Parameters", "Data", "Method", "Result", "Reading", "Provenance"]
+SECTIONS = ["Parameters", "Data", "Method", "Result", "Reading", "Exercises", "Provenance"]
 
 each = pytest.mark.parametrize("number", NOTEBOOKS)
 
@@ -121,6 +121,17 @@ def test_no_two_notebooks_share_a_third_of_their_code(one, other):
     first, second = significant_lines(one), significant_lines(other)
     shared = sum(block.size for block in SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks())
     assert shared <= min(len(first), len(second)) / 3
+
+
+@each
+def test_the_exercises_name_a_goal_and_commands_that_are_allowed(number):
+    exercises = NOTEBOOKS[number].cells[-1].source.split("## Exercises")[1]
+    assert "After this page you can" in exercises
+    assert 2 <= len(re.findall(r"^\d\. ", exercises, re.MULTILINE)) <= 3
+    commands = re.findall(r"`wbc run (\d\d)((?: --set [^` ]+)+)`", exercises)
+    assert len(commands) == exercises.count("`wbc run ")
+    for notebook, settings in commands:
+        params.resolve(notebook, "demo", params.parse_overrides(settings.split(" --set ")[1:]))
 
 
 @each

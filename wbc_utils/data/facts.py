@@ -42,9 +42,9 @@ def cbc_facts(raw: Dataset, clean: Dataset) -> list[Fact]:
     facts = []
     for split in ("train", "test"):
         n = int((raw.images["split"] == split).sum())
-        for suffix, dataset in (("", clean), ("_raw", raw)):
-            rows = int((dataset.table["split"] == split).sum())
-            facts.append(Fact(f"cbc.{split}_rows{suffix}", rows, n, split, "boxes"))
+        rows, rows_raw = (int((dataset.table["split"] == split).sum()) for dataset in (clean, raw))
+        for name, number in {"rows": rows, "rows_raw": rows_raw, "rows_dropped": rows_raw - rows}.items():
+            facts.append(Fact(f"cbc.{split}_{name}", number, n, split, "boxes"))
     images = clean.images.loc[clean.images["split"] == "train", "image"]
     count = pd.crosstab(clean.table["image"], clean.table["class"]).reindex(images, fill_value=0)
     stated = {

@@ -1,46 +1,95 @@
 """Sentences that follow from recorded numbers; what was not measured is not said."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import pandas as pd
 
 from wbc_utils.claims import Answer
-from wbc_utils.manifest import Metric, format_number
+from wbc_utils.figures.show import Link
+from wbc_utils.manifest import Manifest, Metric
 
 
-def data_findings(metrics: dict[str, Metric]) -> pd.DataFrame:
+class Finding(NamedTuple):
+    """What a metric measures and what it means for a reader of the reports; both hold whatever its value is."""
+
+    metric: str
+    finding: str
+    meaning: str
+
+
+IN_DATA: tuple[Finding, ...] = (
+    Finding("cbc.exact_duplicates_across_splits", "Equal pictures in two published splits of cbc",
+        "A score on the published validation images repeats the training images; it is no validation."),
+    Finding("cbc.near_duplicates_across_splits", "Nearly equal pictures in two published splits of cbc",
+        "The model has seen the test field before, slightly changed."),
+    Finding("cbc.near_duplicates", "Nearly equal pictures within cbc",
+        "Fewer independent fields than files; intervals must resample clusters, not files."),
+    Finding("cbc.train_rows_dropped", "Training boxes of cbc without area",
+        "Published row counts are those after dropping such boxes; a loader that keeps them makes some detectors fail "
+        "with a non-finite loss."),
+    Finding("bcd.near_duplicates", "Nearly equal pictures in bcd",
+        "A random 80/20 split can put the same field on both sides."),
+    Finding("bcd.images_over_10_percent_wbc", "Images of bcd with more than 10 % white cells among the boxes",
+        "Report 003 puts the share at 10 % or less in each image."),
+    *(finding for name in ("pbc", "segwbc", "lymph", "wbcbench", "cytologia") for finding in (
+        Finding(f"{name}.exact_duplicate_groups", f"Groups of equal pictures in {name}",
+            "Random splits divide some of them; every score is then a little too good."),
+        Finding(f"{name}.near_duplicates", f"Nearly equal pictures in {name}",
+            "As above; they escape a comparison of files or digests."))),
+    Finding("pbc.conflicting_duplicate_groups", "Equal pictures under different labels in pbc",
+        "At least one label is wrong; no classifier can get both right."),
+    Finding("pbc.unspecific_cells", "Cells of pbc whose label names no specific type (IG, NEUTROPHIL)",
+        "As classes of their own they overlap with the types they contain."),
+)  # fmt: skip
+"""What the audit of notebook 01 looks for; a count of zero is no finding."""
+
+IN_METHODS: tuple[Finding, ...] = (
+    Finding("pbc.inflation_by_leaky_smote", "Macro-F1 that SMOTE before the split adds over SMOTE inside the folds",
+        "Synthetic cells between a training and a test cell carry the answer across the split."),
+    Finding("pbc.mixup_gain_validation", "What MixUp changes on validation cells",
+        "Where the epoch was chosen on the same cells, a gain there is not yet a gain."),
+    Finding("pbc.seed_range", "Range of macro-F1 when only the seed changes",
+        "A published difference of this size between two single trainings says nothing about the methods."),
+    Finding("segwbc.balanced_accuracy_e", "Mean recall on another laboratory's cells, network that is best at home",
+        "A score inside one collection is no score for the next microscope."),
+    Finding("pbc.unspecific_on_grey_slides", "Share of the labels IG and NEUTROPHIL on slides of another lamp",
+        "Where it is near one, these labels name a batch of pictures, not a cell."),
+    Finding("pbc.ig_from_border", "How well the colour of the empty slide tells IG from its subtypes",
+        "A classifier can be right without looking at the cell."),
+    Finding("cbc.optimism_report", "What choosing thresholds on Testing adds to report 002's own average precision",
+        "Report 002 chose and scored on the same images."),
+    Finding("cbc.ap50_with_thresholds", "COCO's AP50 with the chosen thresholds alone",
+        "A threshold cannot raise an average precision; a published rise by thresholds shows another definition."),
+    Finding("cbc.ap50_with_nothing", "The same without any filter", "The number to compare it with."),
+    Finding("bcd.retinanet_ap", "AP of RetinaNet once learning rate, warm-up and anchors fit these cells",
+        "Report 003 publishes 0.016: a failed training, not a property of the detector."),
+    Finding("two_stage.trick_gain", "What saying every box nine times changes in the challenge's score",
+        "The score does not count false alarms; a rank by it is no statement about them."),
+)  # fmt: skip
+"""What the other notebooks measure beside the reports' questions."""
+
+
+def data_findings(metrics: Mapping[str, Metric]) -> pd.DataFrame:
     """Return what the audit of notebook 01 found and no report mentions: ``finding``, ``number``, ``what it means``."""
-    rows = []
-
-    def add(metric: str, finding: str, meaning: str) -> None:
-        if metric in metrics and metrics[metric].value > 0:
-            rows.append({"finding": finding, "number": str(metrics[metric]), "what it means": meaning})
-
-    add("cbc.exact_duplicates_across_splits", "Equal pictures in two published splits of cbc",
-        "A score on the published validation images repeats the training images; it is no validation.")  # fmt: skip
-    add("cbc.near_duplicates_across_splits", "Nearly equal pictures in two published splits of cbc",
-        "The model has seen the test field before, slightly changed.")  # fmt: skip
-    add("cbc.near_duplicates", "Nearly equal pictures within cbc",
-        "Fewer independent fields than files; intervals must resample clusters, not files.")  # fmt: skip
-    if {"cbc.train_rows", "cbc.train_rows_raw"} <= metrics.keys():
-        dropped = metrics["cbc.train_rows_raw"].value - metrics["cbc.train_rows"].value
-        rows.append({"finding": "Training boxes of cbc without area", "number": format_number(dropped),
-                     "what it means": "Published row counts are those after dropping such boxes; a loader that keeps "
-                     "them makes some detectors fail with a non-finite loss."})  # fmt: skip
-    add("bcd.near_duplicates", "Nearly equal pictures in bcd",
-        "A random 80/20 split can put the same field on both sides.")  # fmt: skip
-    add("bcd.images_over_10_percent_wbc", "Images of bcd with more than 10 % white cells among the boxes",
-        "Report 003 puts the share at 10 % or less in each image.")  # fmt: skip
-    for name in ("pbc", "segwbc", "lymph", "wbcbench", "cytologia"):
-        add(f"{name}.exact_duplicate_groups", f"Groups of equal pictures in {name}",
-            "Random splits divide some of them; every score is then a little too good.")  # fmt: skip
-        add(f"{name}.near_duplicates", f"Nearly equal pictures in {name}",
-            "As above; they escape a comparison of files or digests.")  # fmt: skip
-    add("pbc.conflicting_duplicate_groups", "Equal pictures under different labels in pbc",
-        "At least one label is wrong; no classifier can get both right.")  # fmt: skip
-    add("pbc.unspecific_cells", "Cells of pbc whose label names no specific type (IG, NEUTROPHIL)",
-        "As classes of their own they overlap with the types they contain.")  # fmt: skip
+    rows = [
+        {"finding": one.finding, "number": str(metrics[one.metric]), "what it means": one.meaning}
+        for one in IN_DATA
+        if one.metric in metrics and metrics[one.metric].value > 0
+    ]
     return pd.DataFrame(rows, columns=["finding", "number", "what it means"])
+
+
+def untold(manifests: Mapping[str, Manifest]) -> pd.DataFrame:
+    """Return what no report told, over all notebooks of a profile, as `data_findings` with a link to the ``page``."""
+    parts = []
+    for number, manifest in manifests.items():
+        found = data_findings(manifest.metrics)
+        others = [one for one in IN_METHODS if one.metric in manifest.metrics]
+        rows = [(one.finding, str(manifest.metrics[one.metric]), one.meaning) for one in others]
+        both = pd.concat([found, pd.DataFrame(rows, columns=found.columns)], ignore_index=True)
+        parts.append(both.assign(page=[Link(f"{number}.html", f"{number}.html")] * len(both)))
+    return pd.concat(parts, ignore_index=True) if parts else data_findings({}).assign(page=[])
 
 
 def data_answer(metrics: dict[str, Metric], answers: Iterable[Answer]) -> str:
