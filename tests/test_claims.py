@@ -178,14 +178,14 @@ def test_a_row_shows_the_number_as_published_and_ours_with_its_interval(make_use
     metrics = {"cbc.a": Metric(value=0.5, ci=(0.4, 0.6), n=60), "cbc.b": Metric(value=0.2, n=60)}
     assert claims.answer(several, metrics, [make_use()]).row() == {
         "claim": "c", "report": "002", "what": "a number", "data": "cbc", "published": "about RBC 0.5 / WBC 0.35",
-        "ours": "RBC 0.500 (95 % interval 0.400–0.600) / WBC 0.200", "n": "RBC 60 / WBC 60", "verdict": "contradicted",
+        "ours, 95 % interval": "RBC 0.500 (0.400–0.600) / WBC 0.200", "n": "RBC 60 / WBC 60", "verdict": "contradicted",
         "why": "published and measured differ in cbc.b",
     }  # fmt: skip
 
 
 def test_a_row_without_numbers_of_ours_has_dashes():
     row = claims.answer(claim(metric=None), {}, []).row()
-    assert (row["published"], row["ours"], row["n"]) == ("100", "–", "–")
+    assert (row["published"], row["ours, 95 % interval"], row["n"]) == ("100", "–", "–")
 
 
 def test_every_published_claim_can_be_shown_as_a_row(project):

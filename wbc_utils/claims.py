@@ -66,15 +66,15 @@ class Answer(BaseModel):
     def row(self) -> dict[str, str]:
         """Return the answer as one row of text."""
         return {
-            "claim": self.claim.id,
             "what": self.claim.what,
             "published": ("about " if self.claim.about else "") + _join(_flat(self.claim.value)),
-            "ours": _join(self.ours) or "–",
+            "ours, 95 % interval": _join({key: metric.brief() for key, metric in self.ours.items()}) or "–",
             "verdict": self.verdict,
             "why": self.reason,
             "n": _join({key: metric.n for key, metric in self.ours.items()}) or "–",
             "data": self.claim.dataset,
             "report": self.claim.seed,
+            "claim": self.claim.id,
         }
 
 

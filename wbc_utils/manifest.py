@@ -63,10 +63,17 @@ class Metric(_Part):
         return self
 
     def __str__(self) -> str:
+        return self._said("95 % interval ")
+
+    def brief(self) -> str:
+        """Return value, interval and unit for a table whose head says that intervals are of 95 %."""
+        return self._said("")
+
+    def _said(self, kind: str) -> str:
         text = format_number(self.value)
         if self.ci is not None:
             low, high = map(format_number, self.ci)
-            text += f" (95 % interval {low} to {high})" if self.ci[0] < 0 else f" (95 % interval {low}–{high})"
+            text += f" ({kind}{low}{' to ' if self.ci[0] < 0 else '–'}{high})"
         return f"{text} {self.unit}".strip()
 
 

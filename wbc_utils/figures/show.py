@@ -121,7 +121,8 @@ def show_claims(answers: Iterable[Answer]) -> None:
     rows = []
     for answer in answers:
         page = f"{answer.claim.notebook}.html" if answer.ours else None
-        row = {**answer.row(), "verdict": VERDICT_MARKS[answer.verdict]}
+        row = answer.row()
+        row["verdict"] = f"{VERDICT_MARKS[answer.verdict]}: {row.pop('why')}"
         rows.append({**row, "page": Link(page, page) if page else None})
     table(pd.DataFrame(rows), caption="Published claims and what was measured here.")
 
