@@ -13,7 +13,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 10
 
 report: $(BIN)/.ready  ## execute the notebooks and render reports/$(PROFILE)/index.html (PROFILE=demo|cpu|gpu)
-	$(RUN) snakemake --cores $(CORES) --config profile=$(PROFILE) --quiet rules --rerun-incomplete --nolock
+	$(RUN) snakemake --cores $(CORES) --config profile=$(PROFILE) --quiet rules
 	@echo "reports/$(PROFILE)/index.html"
 
 test: $(BIN)/.ready  ## run the tests, the demo report among them

@@ -3,32 +3,60 @@
 #   snakemake --cores 2                                     the demo
 #   snakemake --cores 2 --config profile=cpu                the real data
 #   snakemake --profile profiles/slurm --config profile=gpu each notebook a SLURM job
+#
+# Snakemake knows nothing but marks, empty files under runs/: it removes one before a run, so that a failure is tried
+# again. Pages and manifests are no outputs in its sense, which it would delete, or copy back, when a run fails.
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from snakemake.exceptions import WorkflowError
 
 from wbc_utils import claims, params, paths, repro
 
 PROFILE = config.get("profile", "demo")
 REPORTS = f"reports/{PROFILE}"
-DONE = f"runs/{PROFILE}/{{}}/done"  # written by `wbc run`, removed by Snakemake before a run: a failure is tried again
+RUNS = f"runs/{PROFILE}"
+LOCK = FileLock(f"{RUNS}/.report.lock")
+
+
+def mark(name, *made):
+    """Return the mark of finished work; it is removed here if any of what was made is gone."""
+    path = Path(RUNS, name)
+    if path.is_file() and not all(Path(REPORTS, one).is_file() for one in made):
+        path.unlink()
+    return str(path)
+
+
+INDEX = mark("index", "index.html")
+DONE = {number: mark(f"{number}/done", f"manifests/{number}.json", f"{number}.html") for number in params.NOTEBOOKS}
+
+
+onstart:
+    Path(RUNS).mkdir(parents=True, exist_ok=True)
+    try:
+        LOCK.acquire(timeout=0)
+    except Timeout:
+        raise WorkflowError(
+            f"the report of profile {PROFILE} is already being made: {LOCK.lock_file} is held by another process. "
+            "Wait for it to end."
+        ) from None
 
 
 rule all:
     default_target: True
     localrule: True
     input:
-        f"{REPORTS}/index.html",
-        [
-            pattern.format(number)
-            for number in params.NOTEBOOKS
-            for pattern in (REPORTS + "/manifests/{}.json", REPORTS + "/{}.html", DONE)
-        ],
+        INDEX,
+        list(DONE.values()),
 
 
 rule index:
     localrule: True
     input:
-        [f"{REPORTS}/manifests/{number}.json" for number in params.NOTEBOOKS],
+        list(DONE.values()),
     output:
-        update(f"{REPORTS}/index.html"),
+        touch(INDEX),
     params:
         look=repro.package_digest("templates", "render", "report.py"),
     shell:
@@ -44,12 +72,9 @@ for number, model in params.NOTEBOOKS.items():
         input:
             notebook=str(params.notebook_path(number).relative_to(paths.project_root())),
             parameters=f"params/{PROFILE}/{number}.yaml",
-            upstream=[DONE.format(other) for other in model.needs],
+            upstream=[DONE[other] for other in model.needs],
         output:
-            # update(): a failing run keeps the previous good files
-            manifest=update(f"{REPORTS}/manifests/{number}.json"),
-            page=update(f"{REPORTS}/{number}.html"),
-            done=DONE.format(number),
+            DONE[number],
         params:
             code=repro.source_digest(params.notebook_path(number)),
             claims=claims.digest(number),

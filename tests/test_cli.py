@@ -6,6 +6,7 @@ import pytest
 from cell_models import save_certain, save_images
 from detector_models import save_detector, save_field
 from PIL import Image
+from saved_models import save_panel, save_patients, save_pipeline
 
 import wbc_utils
 from wbc_utils import cli, params
@@ -226,38 +227,93 @@ def test_predict_writes_a_table_and_prints_a_paragraph(wbc, tmp_path):
     assert printed.endswith("Not a medical device: for research and teaching only.\n")
 
 
-@pytest.fixture
-def models(tmp_path):
-    """Return a folder with a classifier, a detector and a file that is neither."""
-    save_certain(tmp_path / "cells.safetensors", {"SNE": 0.6, "LY": 0.4})
-    save_detector(tmp_path / "fields.safetensors", thresholds={"WBC": 0.3, "RBC": 0.9})
-    (tmp_path / "noise.safetensors").write_bytes(b"noise")
-    return tmp_path
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Return a folder with a model of each kind, a file that is none and a folder that is none."""
+    folder = tmp_path_factory.mktemp("models")
+    save_certain(folder / "cells.safetensors", {"SNE": 0.6, "LY": 0.4})
+    save_detector(folder / "fields.safetensors", thresholds={"WBC": 0.3, "RBC": 0.9})
+    save_pipeline(folder / "pipeline")
+    save_panel(folder / "panel.safetensors")
+    (folder / "noise.safetensors").write_bytes(b"noise")
+    (folder / "empty").mkdir()
+    return folder
 
 
-def test_predict_with_a_detector_writes_a_folder_and_prints_a_paragraph(wbc, models):
-    save_field(models / "in" / "a.png", size=(90, 60))
-    (models / "in" / "b.png").touch()
-    words = ["--model", models / "fields.safetensors", "--images", models / "in", "--out", models / "found"]
+def test_predict_with_a_detector_writes_a_folder_and_prints_a_paragraph(wbc, models, tmp_path):
+    save_field(tmp_path / "in" / "a.png", size=(90, 60))
+    (tmp_path / "in" / "b.png").touch()
+    words = ["--model", models / "fields.safetensors", "--images", tmp_path / "in", "--out", tmp_path / "found"]
     options = ["--threshold", "0.2", "--threshold", "WBC=0.1", "--nms-iou", "0.4", "--batch-size", "1"]
     code, printed, errors = wbc("predict", *map(str, words), *options, "--device", "cpu")
     assert (code, errors) == (0, "")
-    assert {path.name for path in (models / "found").iterdir()} == {"boxes.csv", "boxes.json", "counts.csv", "pictures"}
-    assert (models / "found" / "pictures" / "a.png.png").is_file()
+    found = tmp_path / "found"
+    assert {path.name for path in found.iterdir()} == {"boxes.csv", "boxes.json", "counts.csv", "pictures"}
+    assert (found / "pictures" / "a.png.png").is_file()
     assert re.match(r"\d+ cells in 1 of 2 images \(1 × the file has zero bytes\): RBC \d+, WBC \d+\. ", printed)
     assert "a score of WBC 0.1, RBC 0.2 (asked for) on, unless a better one of its class overlaps it by" in printed
     assert "an IoU above 0.4. Model: faster_rcnn_test_resnet" in printed
     assert printed.endswith("Not a medical device: for research and teaching only.\n")
-    code, _, _ = wbc("predict", *map(str, words), "--no-pictures")
+    code, _, _ = wbc("predict", *map(str, words), "--no-pictures", "--task", "detection")
     assert code == 0
-    assert not (models / "found" / "pictures").exists()
+    assert not (found / "pictures").exists()
+
+
+def test_predict_with_a_pipeline_writes_a_folder_with_a_submission_and_prints_a_paragraph(wbc, models, tmp_path):
+    save_field(tmp_path / "in" / "a.png", size=(90, 60))
+    (tmp_path / "in" / "b.png").touch()
+    words = ["--model", models / "pipeline", "--images", tmp_path / "in", "--out", tmp_path / "found"]
+    code, printed, errors = wbc("predict", *map(str, words), "--batch-size", "2", "--device", "cpu")
+    assert (code, errors) == (0, "")
+    found = tmp_path / "found"
+    assert {path.name for path in found.iterdir()} == {"submission.csv", "boxes.json", "counts.csv", "pictures"}
+    rows = (found / "submission.csv").read_text().splitlines()
+    assert rows[0] == "NAME,x1,y1,x2,y2,class"
+    assert all(re.fullmatch(r"a\.png(,\d+){4},(EO|LY)", row) for row in rows[1:])
+    number = len(rows) - 1
+    assert number > 0
+    assert printed.startswith(f"{number} white cells in 1 of 2 images (1 × the file has zero bytes): EO ")
+    assert printed.endswith("Not a medical device: for research and teaching only.\n")
+    code, _, _ = wbc("predict", *map(str, words), "--no-pictures", "--task", "two-stage")
+    assert code == 0
+    assert not (found / "pictures").exists()
+
+
+def test_predict_with_a_panel_writes_the_diagnoses_of_the_patients_without_a_label(wbc, models, tmp_path):
+    folder, out = save_patients(tmp_path / "lymph"), tmp_path / "found.csv"
+    words = ["--model", models / "panel.safetensors", "--images", folder, "--out", out, "--task", "lymphocytosis"]
+    code, printed, errors = wbc("predict", *map(str, words), "--device", "cpu")
+    assert (code, errors) == (0, "")
+    assert re.fullmatch(r"ID,LABEL\nP1,[01]\nP3,[01]\n", out.read_text())
+    assert re.match(r"2 patients: \d malignant, \d reactive, written to .*found\.csv\.", printed)
+    assert "lymph.balanced_accuracy 0.800" in printed
+
+
+@pytest.mark.parametrize(
+    ("out", "error"),
+    [
+        ("lymph/clinical_annotation.csv", "is an image or another input"),
+        ("panel.safetensors", "is an image or another input"),
+        ("lymph", "is a folder; give the name of a CSV file in it"),
+        ("gone/found.csv", "does not exist or cannot be written into"),
+    ],
+)
+def test_predict_with_a_panel_overwrites_no_input(wbc, models, tmp_path, out, error):
+    folder = save_patients(tmp_path / "lymph")
+    (tmp_path / "panel.safetensors").write_bytes((models / "panel.safetensors").read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    words = ["--model", tmp_path / "panel.safetensors", "--images", folder, "--out", tmp_path / out]
+    code, _, errors = wbc("predict", *map(str, words), "--device", "cpu")
+    assert code == 1
+    assert error in errors
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
     ("model", "options", "error"),
     [
-        ("cells", ["--threshold", "0.5"], "cells.safetensors is no detector; leave out --threshold, which"),
-        ("cells", ["--nms-iou", "0.5", "--no-pictures"], "is no detector; leave out --nms-iou, --no-pictures, which"),
+        ("cells", ["--threshold", "0.5"], "cells.safetensors is a classifier; leave out --threshold, which"),
+        ("cells", ["--nms-iou", "0.5", "--no-pictures"], "is a classifier; leave out --nms-iou, --no-pictures, which"),
         ("fields", ["--submission", "wbcbench"], "fields.safetensors is a detector; leave out --submission, which"),
         ("fields", ["--views", "8", "--cell-px", "40"], "is a detector; leave out --views, --cell-px, which"),
         ("fields", ["--threshold", "WBC=high"], "--threshold 'WBC=high' is neither 0.5 nor like WBC=0.7"),
@@ -265,21 +321,31 @@ def test_predict_with_a_detector_writes_a_folder_and_prints_a_paragraph(wbc, mod
         ("fields", ["--nms-iou", "45"], "--nms-iou is 45.0; allowed is 0 to 1"),
         ("fields", ["--batch-size", "0"], "--batch-size is 0; allowed is 1 or more"),
         ("cells", ["--batch-size", "0"], "--batch-size is 0; allowed is 1 or more"),
+        ("pipeline", ["--batch-size", "0"], "--batch-size is 0; allowed is 1 or more"),
+        ("pipeline", ["--threshold", "0.5"], "pipeline is a two-stage pipeline; leave out --threshold, which"),
+        ("pipeline", ["--views", "8"], "is a two-stage pipeline; leave out --views, which"),
+        ("panel", ["--batch-size", "8"], "panel.safetensors is a panel that judges patients; leave out --batch-size"),
+        ("panel", ["--no-pictures"], "is a panel that judges patients; leave out --no-pictures, which"),
+        ("cells", ["--task", "detection"], "cells.safetensors is a classifier, for --task classification, not"),
+        ("fields", ["--task", "two-stage"], "fields.safetensors is a detector, for --task detection, not a two-stage"),
+        ("pipeline", ["--task", "lymphocytosis"], "is a two-stage pipeline, for --task two-stage, not a panel"),
+        ("panel", ["--task", "classification"], "is a panel that judges patients, for --task lymphocytosis, not a"),
+        ("panel", [], "clinical_annotation.csv"),
+        ("empty", [], "has no pipeline.json; give one that notebook 08 wrote, or a file of weights"),
         ("noise", [], "noise.safetensors is no safetensors file"),
         ("gone", ["--threshold", "0.5"], "there are no weights at"),
     ],
 )
-def test_predict_with_options_that_the_model_does_not_have_is_refused(wbc, models, model, options, error):
-    save_field(models / "in" / "a.png")
-    words = ["--model", models / f"{model}.safetensors", "--images", models / "in", "--out", models / "found"]
-    code, _, errors = wbc(
-        "predict", *map(str, words), "--device", "cpu", *(["--cell-px", "20"] * (model == "noise")), *options
-    )
+def test_predict_with_what_the_model_does_not_have_is_refused(wbc, models, tmp_path, model, options, error):
+    save_field(tmp_path / "in" / "a.png")
+    path = models / model if (models / model).is_dir() else models / f"{model}.safetensors"
+    words = ["--model", path, "--images", tmp_path / "in", "--out", tmp_path / "found"]
+    code, _, errors = wbc("predict", *map(str, words), "--device", "cpu", *options)
     assert code == 1
     assert errors.startswith("error: ")
     assert error in errors
     assert len(errors.splitlines()) == 1
-    assert not (models / "found").exists()
+    assert not (tmp_path / "found").exists()
 
 
 def test_predict_without_weights_says_so_before_torch_is_loaded(tmp_path):
@@ -301,7 +367,7 @@ def test_predict_on_an_empty_folder_names_it_and_the_endings(wbc, models, tmp_pa
     assert not (tmp_path / "preds.csv").exists()
 
 
-@pytest.mark.parametrize("words", [[], ["--model", "a", "--images", "b"], ["--views", "many"]])
+@pytest.mark.parametrize("words", [[], ["--model", "a", "--images", "b"], ["--views", "many"], ["--task", "x"]])
 def test_predict_that_lacks_a_word_or_does_not_parse_ends_with_exit_code_two(wbc, words):
     code, printed, errors = wbc("predict", *words)
     assert (code, printed) == (2, "")

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from wbc_utils import counting
-from wbc_utils.counting import OUTPUTS, CountingError, Request, count_cells, parse_thresholds
+from wbc_utils import counting, inquiry
+from wbc_utils.counting import OUTPUTS, Request, count_cells, parse_thresholds
 from wbc_utils.data.images import image_size, open_image
 from wbc_utils.data.tables import DataError
+from wbc_utils.inquiry import InquiryError
 from wbc_utils.models import ModelError
 from wbc_utils.models.detection import load
 
@@ -186,10 +187,10 @@ def test_nothing_readable_is_an_error_and_leaves_earlier_results(ask, tmp_path):
     save_field(tmp_path / "in" / "a.png", BOX)
     before = contents(ask(tmp_path / "in"))
     (tmp_path / "in" / "a.png").write_bytes(b"")
-    with pytest.raises(CountingError, match="none of 1 images could be read: 1 × the file has zero bytes"):
+    with pytest.raises(InquiryError, match="none of 1 images could be read: 1 × the file has zero bytes"):
         ask(tmp_path / "in")
     assert contents(tmp_path / "found") == before
-    with pytest.raises(CountingError, match="none of 1 images"):
+    with pytest.raises(InquiryError, match="none of 1 images"):
         ask(tmp_path / "in", out="new")
     assert not (tmp_path / "new").exists()
 
@@ -274,7 +275,7 @@ def test_thresholds_are_parsed():
     ],
 )
 def test_a_threshold_that_does_not_read_is_named(words, error):
-    with pytest.raises(CountingError, match=re.escape(error)):
+    with pytest.raises(InquiryError, match=re.escape(error)):
         parse_thresholds(words)
 
 
@@ -288,13 +289,13 @@ def test_a_threshold_that_does_not_read_is_named(words, error):
     ],
 )
 def test_a_setting_that_is_not_allowed_is_refused_before_anything_is_read(options, error):
-    with pytest.raises(CountingError, match=re.escape(error)):
+    with pytest.raises(InquiryError, match=re.escape(error)):
         Request(Path("gone.safetensors"), Path("gone"), Path("found"), **options)
 
 
 def test_a_threshold_of_an_unknown_class_names_those_there_are(ask, tmp_path):
     save_field(tmp_path / "in" / "a.png", BOX)
-    with pytest.raises(CountingError, match="--threshold Platelets=…: the detector finds WBC, RBC; name one of these"):
+    with pytest.raises(InquiryError, match="--threshold Platelets=…: the detector finds WBC, RBC; name one of these"):
         ask(tmp_path / "in", thresholds={"Platelets": 0.5})
     assert not (tmp_path / "found").exists()
 
@@ -329,7 +330,7 @@ def test_files_of_somebody_else_are_not_touched(ask, tmp_path, name, earlier):
     (tmp_path / "found" / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / "found" / name).write_text("image,number\na.png,3\n")
     before = contents(tmp_path / "found")
-    with pytest.raises(CountingError, match=f"holds a file that this command did not write, {re.escape(name)}; give"):
+    with pytest.raises(InquiryError, match=f"holds a file that this command did not write, {re.escape(name)}; give"):
         ask(tmp_path / "in")
     assert contents(tmp_path / "found") == before
 
@@ -349,7 +350,7 @@ def test_a_folder_that_would_harm_an_input_or_has_no_place_is_refused(ask, weigh
     save_field(tmp_path / "in" / "a.png", BOX)
     (tmp_path / "net.safetensors").write_bytes(weights.read_bytes())
     before = contents(tmp_path)
-    with pytest.raises(CountingError, match=error):
+    with pytest.raises(InquiryError, match=error):
         ask(tmp_path / "in", out=out, model=tmp_path / "net.safetensors")
     assert contents(tmp_path) == before
 
@@ -357,7 +358,7 @@ def test_a_folder_that_would_harm_an_input_or_has_no_place_is_refused(ask, weigh
 def test_earlier_pictures_are_no_images_for_their_own_folder(ask, tmp_path):
     save_field(tmp_path / "in" / "a.png", BOX)
     found = ask(tmp_path / "in")
-    with pytest.raises(CountingError, match="holds an input"):
+    with pytest.raises(InquiryError, match="holds an input"):
         ask(found / "pictures")
 
 
@@ -371,13 +372,13 @@ def test_a_full_disk_leaves_earlier_results(ask, tmp_path, monkeypatch):
     for place in ("os.fsync", "PIL.Image.Image.save"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
-            with pytest.raises(CountingError, match=r"found cannot be written \(No space left on device\)"):
+            with pytest.raises(InquiryError, match=r"found cannot be written \(No space left on device\)"):
                 ask(tmp_path / "in", thresholds={"": 0.95})
         assert contents(tmp_path / "found") == before
 
 
 def test_progress_is_said_now_and_then(ask, tmp_path, monkeypatch):
-    monkeypatch.setattr(counting, "_SILENCE", -1)
+    monkeypatch.setattr(inquiry, "SILENCE", -1)
     for number in range(3):
         save_field(tmp_path / "in" / f"{number}.png", BOX)
     said = []
@@ -417,7 +418,7 @@ def test_the_four_results_agree_with_each_other_and_with_the_images(dark, weight
                 path.write_bytes(b"no image")
         request = Request(weights, folder, out, {"": least}, batch_size=batch_size)
         if all(box == "damaged" for _, box in images.values()):
-            with pytest.raises(CountingError, match="could be read"):
+            with pytest.raises(InquiryError, match="could be read"):
                 count_cells(request)
             assert not out.exists()
             return

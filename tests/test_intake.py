@@ -49,6 +49,16 @@ def test_doubtful_outlines_are_no_handmade_features(taken):
     assert np.isfinite(taken.handmade[ok]).all()
 
 
+def test_an_image_that_can_no_longer_be_read_is_in_no_bag_and_counted(taken):
+    reasons = taken.pixels.reasons.copy()
+    reasons[0] = "cannot be decoded"
+    spoiled = Intake(taken.table, intake.Pixels(taken.pixels.images, reasons, "x"), taken.features)
+    cohort = spoiled.cohort(np.zeros((len(reasons), 2)))
+    assert spoiled.unreadable == 1
+    assert int(cohort.images.sizes[0]) == len(taken.table["paths"][0]) - 1
+    assert np.isnan(spoiled.handmade[0]).all()
+
+
 def test_embeddings_are_kept_for_the_same_network_and_images(taken, tmp_path, monkeypatch):
     model = encoder()
     first = embed(model, taken.pixels, "cpu", tmp_path)

@@ -13,11 +13,12 @@ from examples_of_cells import NUCLEATED, drawn_cell
 from PIL import Image
 from torch import nn
 
-from wbc_utils import labelling
+from wbc_utils import inquiry, labelling
 from wbc_utils.data.framing import MIN_TRUSTED
 from wbc_utils.data.sources import Source
 from wbc_utils.data.tables import DataError
-from wbc_utils.labelling import LabellingError, Request, label_images, predict_files
+from wbc_utils.inquiry import InquiryError
+from wbc_utils.labelling import Request, label_images, predict_files
 from wbc_utils.models import ModelError
 from wbc_utils.models.weights import load
 
@@ -72,7 +73,7 @@ def test_nothing_readable_is_an_error_with_the_reasons_and_leaves_an_earlier_res
     for name in ("a.png", "b.png"):
         (tmp_path / "cells" / name).touch()
     (tmp_path / "out.csv").write_text("earlier")
-    with pytest.raises(LabellingError, match=r"none of 2 images .*could be read: 2 × the file has zero bytes"):
+    with pytest.raises(InquiryError, match=r"none of 2 images .*could be read: 2 × the file has zero bytes"):
         ask(tmp_path / "cells", cell_px=cell_px)
     assert (tmp_path / "out.csv").read_text() == "earlier"
 
@@ -193,12 +194,12 @@ def test_a_submission_has_one_of_the_classes_of_wbcbench_for_every_image(ask, tm
 
 def test_a_submission_by_a_model_without_any_of_its_classes_is_refused(ask, tmp_path):
     other = save_certain(tmp_path / "other.safetensors", {"ERB": 0.6, "PLATELET": 0.4})
-    with pytest.raises(LabellingError, match="classes ERB, PLATELET are none of WBCBench's BL, PMY"):
+    with pytest.raises(InquiryError, match="classes ERB, PLATELET are none of WBCBench's BL, PMY"):
         ask(save_images(tmp_path / "cells", "a.png"), model=other, submission="wbcbench")
 
 
 def test_a_submission_with_two_images_of_one_name_is_refused(ask, tmp_path):
-    with pytest.raises(LabellingError, match=r"2 images have the name '1\.png'"):
+    with pytest.raises(InquiryError, match=r"2 images have the name '1\.png'"):
         ask(save_images(tmp_path / "cells", "x/1.png", "y/1.png"), submission="wbcbench")
 
 
@@ -223,7 +224,7 @@ def test_a_file_name_that_is_no_text_comes_back_byte_for_byte(weights, tmp_path)
     ],
 )
 def test_a_setting_that_is_not_allowed_is_refused_before_anything_is_read(options, error):
-    with pytest.raises(LabellingError, match=error):
+    with pytest.raises(InquiryError, match=error):
         Request(Path("gone.safetensors"), Path("gone"), Path("out.csv"), **options)
 
 
@@ -255,7 +256,7 @@ def test_inputs_are_never_overwritten(weights, tmp_path, out, error):
     for suffix in (".safetensors", ".md"):
         (tmp_path / "model").with_suffix(suffix).write_bytes(weights.with_suffix(suffix).read_bytes())
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(LabellingError, match=error):
+    with pytest.raises(InquiryError, match=error):
         label_images(Request(tmp_path / "model.safetensors", folder / "list.csv", tmp_path / out, cell_px=20))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -266,14 +267,14 @@ def test_a_full_disk_leaves_an_earlier_result(ask, tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     (tmp_path / "out.csv").write_text("earlier")
-    with pytest.raises(LabellingError, match=r"out\.csv cannot be written \(No space left on device\)"):
+    with pytest.raises(InquiryError, match=r"out\.csv cannot be written \(No space left on device\)"):
         ask(save_images(tmp_path / "cells", "a.png"))
     assert (tmp_path / "out.csv").read_text() == "earlier"
     assert not list(tmp_path.glob(".out*"))
 
 
 def test_progress_is_said_now_and_then(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(labelling, "_SILENCE", -1)
+    monkeypatch.setattr(inquiry, "SILENCE", -1)
     said = []
     folder = save_images(tmp_path / "cells", *(f"{number}.png" for number in range(5)))
     label_images(Request(weights, folder, tmp_path / "out.csv", cell_px=20, batch_size=1), said.append)

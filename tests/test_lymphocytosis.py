@@ -96,6 +96,18 @@ def test_what_is_said_of_a_patient_does_not_depend_on_the_others():
     }
 
 
+def test_evenness_is_the_effective_share_of_the_cells():
+    cohort = draw_cohort(20)
+    learn, choose = halves(cohort)
+    assert train(learn, choose, QUICK, seed=0)(cohort)["evenness"] == pytest.approx(np.ones(20), abs=1e-5)
+    says = train(learn, choose, replace(QUICK, pooling="attention"), seed=0)
+    expected = []
+    for attention in cohort.images.with_instances(says.opinion(cohort).attention).split():
+        expected.append(float(torch.exp(-(attention * attention.log()).sum()) / len(attention)))
+    assert says(cohort)["evenness"] == pytest.approx(expected, abs=1e-5)
+    assert min(expected) < 0.999
+
+
 @pytest.mark.parametrize("architecture", ["test_resnet"])
 def test_an_encoder_is_trained_on_images(architecture):
     cohort = draw_pixels(8)

@@ -1,6 +1,7 @@
 """Images of any size and state become a submission, COCO boxes, counts and pictures; inputs are safe."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,12 @@ from PIL import Image
 from two_stages import BLUE, RED, field, pipeline
 
 from wbc_utils import naming
-from wbc_utils.counting import CountingError
 from wbc_utils.data.images import open_image
 from wbc_utils.data.tables import DataError
+from wbc_utils.inquiry import InquiryError
+from wbc_utils.manifest import Metric
 from wbc_utils.models import ModelError
-from wbc_utils.naming import NamingError, Request, name_cells
+from wbc_utils.naming import Request, name_cells
 
 COLUMNS = ["NAME", "x1", "y1", "x2", "y2", "class"]
 
@@ -35,7 +37,8 @@ def images(tmp_path):
 @pytest.fixture
 def ask(monkeypatch, tmp_path):
     """Return a function that names cells and returns the folder that was written, and what was said."""
-    monkeypatch.setattr(naming, "load", lambda folder, device: (pipeline(), {}))
+    card = SimpleNamespace(metrics={"score": Metric(value=0.7, n=60, split="locked")})
+    monkeypatch.setattr(naming, "load", lambda folder, device: (pipeline(), {"detector-0.safetensors": card}))
     lines = []
 
     def name(images, out="named", **options):
@@ -64,7 +67,7 @@ def test_counts_name_every_image_and_why_one_could_not_be_read(ask, images):
     assert counts.loc["none.png", "cells"] == "0"
     assert counts.loc["broken.png", ["cells", "reason"]].tolist() == ["", "the file is not an image"]
     assert lines[-1].startswith("4 white cells in 4 of 5 images (1 × the file is not an image): EO 2, LY 2.")
-    assert "No white cell in 1 of them" in lines[-1]
+    assert "No white cell in 1 of them. Pipeline: score 0.700 (locked, n = 60). " in lines[-1]
 
 
 def test_boxes_are_there_in_cocos_format_too(ask, images):
@@ -101,25 +104,25 @@ def test_images_without_any_cell_give_an_empty_submission(ask, tmp_path):
 def test_nothing_that_others_wrote_is_replaced(ask, images, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(NamingError, match=r"did not write, notes\.txt"):
+    with pytest.raises(InquiryError, match=r"did not write, notes\.txt"):
         ask(images, out="mine")
     (tmp_path / "file").write_text("")
-    with pytest.raises(NamingError, match="is a file"):
+    with pytest.raises(InquiryError, match="give the name of a folder"):
         ask(images, out="file")
-    with pytest.raises(NamingError, match="lie in one another"):
+    with pytest.raises(InquiryError, match="lies in the folder of the images"):
         ask(images, out="images/deep")
-    with pytest.raises(NamingError, match="does not exist or cannot be written"):
+    with pytest.raises(InquiryError, match="does not exist or cannot be written"):
         ask(images, out="absent/deeper")
 
 
 def test_bad_requests_are_refused(ask, images, tmp_path):
-    with pytest.raises(NamingError, match="--batch-size is 0"):
+    with pytest.raises(InquiryError, match="--batch-size is 0"):
         Request(tmp_path, images, tmp_path / "out", batch_size=0)
     with pytest.raises(DataError, match="does not exist"):
         ask(tmp_path / "absent")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes(b"")
-    with pytest.raises(CountingError, match="none of 1 images could be read"):
+    with pytest.raises(InquiryError, match="none of 1 images could be read"):
         ask(tmp_path / "broken")
 
 

@@ -32,3 +32,12 @@ def test_gains_are_paired_on_the_repeats_that_both_have():
     assert found["repeats"] == 2
     assert found["AUROC, gain"] == pytest.approx(expected.value)
     assert found["AUROC, low"] <= found["AUROC, gain"] <= found["AUROC, high"]
+
+
+def test_a_worded_table_has_each_score_and_its_interval_in_one_column():
+    standings = scoreboard.worded(scoreboard.standings({"one": drawn(0)}, seed=0))
+    one = drawn(0).verdicts.interval(diagnosis.auroc, 0)
+    assert standings.loc[0, "AUROC"] == f"{one.value:.3f} ({one.low:.3f}–{one.high:.3f})"
+    assert not any(name.endswith(("low", "high")) for name in standings)
+    gains = scoreboard.worded(scoreboard.gains({"same": drawn(0)}, {"same": drawn(0)}, seed=0))
+    assert gains.loc[0, "AUROC, gain"] == "+0.000 (+0.000 to +0.000)"

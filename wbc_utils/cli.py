@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wbc_utils import __version__
+from wbc_utils import __version__, tasks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ Number = Annotated[str, typer.Argument(help="Two digits, as in 01.")]
 Profile = Annotated[str, typer.Option(help="demo, cpu or gpu.")]
 _of_classifier = partial(typer.Option, rich_help_panel="Only of a classifier")
 _of_detector = partial(typer.Option, rich_help_panel="Only of a detector")
+_of_fields = partial(typer.Option, rich_help_panel="Only of a detector or a two-stage pipeline")
 
 
 @app.callback(invoke_without_command=True)
@@ -85,12 +86,23 @@ def list_parameters(number: Annotated[str | None, typer.Argument(help="Two digit
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Option(help="Weights with their card, a .safetensors file that a notebook saved.")],
-    images: Annotated[Path, typer.Option(help="Folder, or CSV file with a column image, path or ID.")],
-    out: Annotated[Path, typer.Option(help="What to write: a CSV file, or a folder of a detector's results.")],
+    model: Annotated[
+        Path, typer.Option(help="What a notebook saved: a .safetensors file, or the folder of a two-stage pipeline.")
+    ],
+    images: Annotated[
+        Path,
+        typer.Option(help="Folder, or CSV file with a column image, path or ID; of patients, the data set's folder."),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="What to write: a CSV file, or a folder of a detector's or a pipeline's results.")
+    ],
+    task: Annotated[
+        tasks.Task | None, typer.Option(help="What the model is taken for; an error if it is for another task.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the GPU where there is one.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Images a batch; by default 64 of a classifier, 4 of a detector.")
+        int | None,
+        typer.Option(help="Images a batch; by default 64 of a classifier, 4 of a detector, 8 of a pipeline."),
     ] = None,
     views: Annotated[
         int | None, _of_classifier(help="1, or 8 for the mean over orientations; by default the card's.")
@@ -122,37 +134,31 @@ def predict(
             "default the card's."
         ),
     ] = None,
-    no_pictures: Annotated[bool, _of_detector("--no-pictures", help="Write no annotated images.")] = False,
+    no_pictures: Annotated[bool, _of_fields("--no-pictures", help="Write no annotated images.")] = False,
 ) -> None:
-    """Ask a saved model about the images of a folder or a list; its card says whether it labels or finds cells.
+    """Ask a saved model about the images of a folder or a list; its file says what it is for.
 
-    A classifier labels images of one cell each. It writes a CSV file: one row an image, a probability each class.
+    A classifier (--task classification) labels images of one cell each. It writes a CSV file:
+    one row an image, a probability each class.
 
-    A detector finds and counts the cells of whole fields. It writes a folder with four things:
+    A detector (--task detection) finds and counts the cells of whole fields. It writes a folder with four things:
     boxes.csv, one row a box in pixels; boxes.json, the same in COCO's format;
     counts.csv, one row an image; and pictures/, each image with its boxes.
 
+    A two-stage pipeline (--task two-stage) finds white cells and names their types. It writes such a folder,
+    with submission.csv in the format of the CytologIA challenge in place of boxes.csv.
+
+    A panel (--task lymphocytosis) judges the patients without a label in a folder like that of the challenge:
+    clinical_annotation.csv, testset/P1/, testset/P2/ and so on. It writes a CSV file, ID and LABEL, 1 malignant.
+
     Images that cannot be read are named with the reason and passed over.
     """
-    of_classifier = {
-        "views": views, "temperature": temperature, "cell_px": cell_px, "min_confidence": min_confidence,
-        "submission": submission,
+    options = {
+        "batch_size": batch_size, "views": views, "temperature": temperature, "cell_px": cell_px,
+        "min_confidence": min_confidence, "submission": submission, "threshold": threshold or None,
+        "nms_iou": nms_iou, "no_pictures": no_pictures or None,
     }  # fmt: skip
-    of_detector = {"threshold": threshold or None, "nms_iou": nms_iou, "no_pictures": no_pictures or None}
-    same = {"model": model, "images": images, "out": out, "device": device}
-    same |= {} if batch_size is None else {"batch_size": batch_size}
-    if _is_detector(model):
-        _require_unset(of_classifier, f"{model.name} is a detector")
-        from wbc_utils import counting
-
-        thresholds = counting.parse_thresholds(threshold or [])
-        asked = counting.Request(**same, thresholds=thresholds, nms_iou=nms_iou, pictures=not no_pictures)
-        counting.count_cells(asked, say=typer.echo)
-    else:
-        _require_unset(of_detector, f"{model.name} is no detector")
-        from wbc_utils import labelling
-
-        labelling.label_images(labelling.Request(**same, **of_classifier), say=typer.echo)
+    tasks.ask(model, images, out, device, options, typer.echo, task)
 
 
 @app.command()
@@ -228,25 +234,6 @@ def check(name: str) -> None:
     typer.echo(f"{len(audit)} findings")
     for (reason, decision), rows in audit.groupby(["reason", "decision"]):
         typer.echo(f"  {len(rows)} × {reason}: {decision} (e.g. {rows.iloc[0]['image']})")
-
-
-def _is_detector(model: Path) -> bool:
-    """Return what the file says; before torch is loaded, a name that leads nowhere is an error."""
-    from wbc_utils.models import ModelError
-
-    if not model.is_file():
-        raise ModelError(f"there are no weights at {model}; run the notebook that saves them, or correct the path")
-    from wbc_utils.models.detector_weights import is_detector
-
-    return is_detector(model)
-
-
-def _require_unset(options: dict[str, object], what: str) -> None:
-    """Raise ModelError if an option of the other kind of model is set."""
-    from wbc_utils.models import ModelError
-
-    if wrong := [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]:
-        raise ModelError(f"{what}; leave out {', '.join(wrong)}, which it does not have")
 
 
 def main() -> None:

@@ -1,11 +1,9 @@
 """Find and count the cells of whole images with a saved detector: list, detect, draw, write one folder."""
 
 import json
-import os
 import struct
-import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,39 +14,30 @@ from joblib import cpu_count
 from PIL import ExifTags, Image
 
 from wbc_utils.census import Census, OperatingPoint, rounded
-from wbc_utils.data.sources import Source, list_sources, read_source
+from wbc_utils.data.sources import Source
 from wbc_utils.detection import predict_boxes
 from wbc_utils.images.annotation import annotate
+from wbc_utils.inquiry import COUNTS, Inquiry, InquiryError, Say, as_csv, each_once, look, require_folder, writing
 from wbc_utils.labels import in_lineage_order
 from wbc_utils.manifest import write_together
 from wbc_utils.models.detection import CellDetector, load
 from wbc_utils.models.device import choose_device
 from wbc_utils.models.postprocess import apply
-from wbc_utils.predictions import count_reasons
-from wbc_utils.staging import foreign, staged
+from wbc_utils.staging import staged
 
-BOXES, COCO, COUNTS, PICTURES = OUTPUTS = ("boxes.csv", "boxes.json", "counts.csv", "pictures")
+BOXES, COCO, PICTURES = "boxes.csv", "boxes.json", "pictures"
+OUTPUTS = (BOXES, COCO, COUNTS, PICTURES)
 """What is written into the folder."""
-
-_SILENCE = 10.0  # seconds between two lines of progress
-
-Say = Callable[[str], None]
-
-
-class CountingError(RuntimeError):
-    """Cells that cannot be counted as it was asked for."""
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Inquiry):
     """Where to count, with which detector, how, and where to write the result.
 
     Attributes
     ----------
     model
         Weights with their card, from `wbc_utils.models.detector_weights.save`.
-    images
-        A folder or a CSV file, see `wbc_utils.data.sources.list_sources`.
     out
         Folder to write ``OUTPUTS`` into, made if missing; earlier ones are replaced only when all is done.
     thresholds
@@ -57,33 +46,26 @@ class Request:
         See `wbc_utils.models.postprocess.suppress`; that of the card where None.
     pictures
         Whether annotated images are written.
-    device
-        ``cpu`` or ``cuda``; the GPU, if there is one, where None.
-    batch_size
-        Images a batch.
+    images, device, batch_size
+        See `wbc_utils.inquiry.Inquiry`.
 
     Raises
     ------
-    CountingError
+    InquiryError
         If a value is not allowed.
     """
 
-    model: Path
-    images: Path
-    out: Path
     thresholds: Mapping[str, float] = field(default_factory=dict)
     nms_iou: float | None = None
     pictures: bool = True
-    device: str | None = None
-    batch_size: int = 4
+    batch_size: int = field(default=4, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         shares = {f"--threshold {name}".strip(): value for name, value in self.thresholds.items()}
         for option, value in (shares | {"--nms-iou": self.nms_iou}).items():
             if value is not None and not 0 <= value <= 1:
-                raise CountingError(f"{option} is {value}; allowed is 0 to 1")
-        if self.batch_size < 1:
-            raise CountingError(f"--batch-size is {self.batch_size}; allowed is 1 or more")
+                raise InquiryError(f"{option} is {value}; allowed is 0 to 1")
 
 
 def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
@@ -91,18 +73,18 @@ def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
 
     Raises
     ------
-    CountingError
+    InquiryError
         If one is no number, or a class is named twice.
     """
     thresholds: dict[str, float] = {}
     for word in words:
         name, _, value = word.rpartition("=")
         if name in thresholds:
-            raise CountingError(f"--threshold is given twice for {name or 'all classes'}; give it once")
+            raise InquiryError(f"--threshold is given twice for {name or 'all classes'}; give it once")
         try:
             thresholds[name] = float(value)
         except ValueError:
-            raise CountingError(f"--threshold {word!r} is neither 0.5 nor like WBC=0.7; give one of the two") from None
+            raise InquiryError(f"--threshold {word!r} is neither 0.5 nor like WBC=0.7; give one of the two") from None
     return thresholds
 
 
@@ -118,7 +100,7 @@ def count_cells(request: Request, say: Say = lambda line: None) -> Census:
 
     Raises
     ------
-    CountingError
+    InquiryError
         If none of the images can be read, a threshold is for an unknown class, or the result cannot be written where
         it was asked for.
     wbc_utils.data.tables.DataError
@@ -127,29 +109,21 @@ def count_cells(request: Request, say: Say = lambda line: None) -> Census:
         If the weights cannot be used, or the device not.
     """
     device = choose_device(request.device)
-    listed = list_sources(request.images)
-    sources = list({source.name: source for source in listed}.values())
-    _require_harmless(request, sources)
+    sources = each_once(request.images, say)
+    require_folder(request, sources, OUTPUTS)
     model, card = load(request.model, device)
     point = OperatingPoint.of(card, _by_class(request.thresholds, model.classes), request.nms_iou)
-    if len(sources) < len(listed):
-        say(f"{len(listed) - len(sources)} rows of {request.images} name an image again: it is looked at once.")
-    try:
-        with staged(request.out, OUTPUTS) as stage:
-            found = find_cells(model, sources, point, request, stage, say)
-            coco = found.coco(f"Found by {request.model.name}: {point}. Boxes refer to the pixels as they are stored.")
-            contents = {BOXES: _csv(found.boxes), COCO: json.dumps(coco, indent=1), COUNTS: _csv(found.counts())}
-            write_together({stage / name: content for name, content in contents.items()})
-    except OSError as error:
-        raise CountingError(
-            f"{request.out} cannot be written ({error.strerror or error}); earlier results are as they were"
-        ) from error
+    with writing(request.out), staged(request.out, OUTPUTS) as stage:
+        found = find_cells(model, sources, point, request.batch_size, stage if request.pictures else None, say)
+        coco = found.coco(f"Found by {request.model.name}: {point}. Boxes refer to the pixels as they are stored.")
+        contents = {BOXES: as_csv(found.boxes), COCO: json.dumps(coco, indent=1), COUNTS: as_csv(found.counts())}
+        write_together({stage / name: content for name, content in contents.items()})
     say(found.summary(card, point))
     return found
 
 
 def find_cells(
-    model: CellDetector, sources: Sequence[Source], point: OperatingPoint, request: Request, folder: Path, say: Say
+    model: CellDetector, sources: list[Source], point: OperatingPoint, batch_size: int, folder: Path | None, say: Say
 ) -> Census:
     """Ask a detector about image files; one that cannot be read is passed over with its reason.
 
@@ -161,16 +135,16 @@ def find_cells(
         At least one image, each name once.
     point
         What counts.
-    request
-        How to ask.
+    batch_size
+        Images a batch.
     folder
-        Where the pictures are drawn, if they are asked for.
+        Where annotated images are written; nowhere if None.
     say
         Called with a line of progress now and then.
 
     Raises
     ------
-    CountingError
+    InquiryError
         If none of the images can be read.
     OSError
         If a picture cannot be written.
@@ -179,31 +153,24 @@ def find_cells(
     """
     names = [source.name for source in sources]
     pictures, sizes = _picture_names(names), np.zeros((len(sources), 2), int)
-    reasons: list[str] = []
-    tables, said = [], time.monotonic()
+    reasons, tables = [], []
     with ThreadPoolExecutor(cpu_count()) as pool:
-        for start in range(0, len(sources), request.batch_size):
-            looks = list(pool.map(read_source, sources[start : start + request.batch_size]))
-            reasons += [look if isinstance(look, str) else "" for look in looks]
-            seen = {row: look for row, look in enumerate(looks, start) if not isinstance(look, str)}
-            if seen:
-                raw = predict_boxes(model, {names[row]: look for row, look in seen.items()}, batch_size=len(seen))
-                boxes = rounded(apply(raw, point.thresholds, point.nms_iou, point.agnostic))
-                tables.append(boxes)
-                sizes[list(seen)] = [look.shape[1::-1] for look in seen.values()]
-                if request.pictures:
-                    own = [boxes[boxes["image"] == names[row]] for row in seen]
-                    list(pool.map(_draw, seen.values(), own, [folder / pictures[row] for row in seen]))
-            if time.monotonic() - said > _SILENCE:
-                said = time.monotonic()
-                say(f"{len(reasons)} of {len(sources)} images")
-    if not tables:
-        raise CountingError(f"none of {len(sources)} images could be read: {count_reasons(reasons)}")
+        for seen, why in look(sources, batch_size, say):
+            reasons += why
+            if not seen:
+                continue
+            raw = predict_boxes(model, {names[row]: image for row, image in seen.items()}, batch_size=len(seen))
+            boxes = rounded(apply(raw, point.thresholds, point.nms_iou, point.agnostic))
+            tables.append(boxes)
+            sizes[list(seen)] = [image.shape[1::-1] for image in seen.values()]
+            if folder:
+                own = [boxes[boxes["image"] == names[row]] for row in seen]
+                list(pool.map(_draw, seen.values(), own, [folder / pictures[row] for row in seen]))
     drawn = ["" if reason else picture for picture, reason in zip(pictures, reasons, strict=True)]
     turned = [not reason and _turned(source.path) for source, reason in zip(sources, reasons, strict=True)]
     return Census(
         names=names, classes=in_lineage_order(model.classes), sizes=sizes, reasons=reasons,
-        boxes=pd.concat(tables, ignore_index=True), pictures=drawn if request.pictures else None,
+        boxes=pd.concat(tables, ignore_index=True), pictures=drawn if folder else None,
         turned=np.array(turned),
     )  # fmt: skip
 
@@ -212,7 +179,7 @@ def _by_class(thresholds: Mapping[str, float], classes: Sequence[str]) -> dict[s
     """Return the thresholds of named classes, and of all others if there is one for all."""
     unknown = sorted(set(thresholds) - {"", *classes})
     if unknown:
-        raise CountingError(f"--threshold {unknown[0]}=…: the detector finds {', '.join(classes)}; name one of these")
+        raise InquiryError(f"--threshold {unknown[0]}=…: the detector finds {', '.join(classes)}; name one of these")
     every = dict.fromkeys(classes, thresholds[""]) if "" in thresholds else {}
     return every | {name: value for name, value in thresholds.items() if name}
 
@@ -243,40 +210,3 @@ def _turned(path: Path) -> bool:
             return image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
         except (SyntaxError, ValueError, OSError, struct.error):  # a damaged tag asks for nothing
             return False
-
-
-def _csv(table: pd.DataFrame) -> bytes:
-    """Return a table as CSV; file names need not be Unicode."""
-    return table.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")
-
-
-def _require_harmless(request: Request, sources: Sequence[Source]) -> None:
-    """Raise CountingError if the result would replace anything but an earlier one, or has no place."""
-    out, images = request.out.resolve(), request.images.resolve()
-    if not out.is_dir() and (out.exists() or out.suffix.lower() == ".csv"):
-        raise CountingError(f"--out {request.out}: a detector writes several files; give the name of a folder for them")
-    if images.is_dir() and out.is_relative_to(images):
-        raise CountingError(
-            f"--out {request.out} lies in the folder of the images, where its pictures would be taken for images the "
-            "next time; give a folder beside it"
-        )
-    inputs = [request.model, request.images, *(source.path for source in sources if source.path)]
-    if inside := next((path for path in inputs if path.resolve().is_relative_to(out)), None):
-        raise CountingError(f"--out {request.out} holds an input, {inside}; give another folder")
-    if other := foreign(out, _ours(out)):
-        raise CountingError(
-            f"--out {request.out} holds a file that this command did not write, {other}; give a new or an empty "
-            "folder, or one of earlier results as they were written"
-        )
-    place = out if out.is_dir() else out.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise CountingError(f"the folder {place} does not exist or cannot be written into; choose another --out")
-
-
-def _ours(out: Path) -> set[str]:
-    """Return the files of earlier results, none where the table of counts is not one of ours."""
-    try:
-        counts = pd.read_csv(out / COUNTS, encoding_errors="surrogateescape", keep_default_na=False)
-    except (OSError, ValueError):
-        return set()
-    return {*OUTPUTS, *counts.get("picture", [])} if {"image", "cells", "reason"} <= set(counts) else set()

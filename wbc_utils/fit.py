@@ -110,8 +110,8 @@ def fit(
     Raises
     ------
     FitError
-        If a loss (`DivergenceError`) or the watched score is not finite, or the checkpoint is damaged or of another
-        training.
+        If a loss (`DivergenceError`) or the watched score is not finite, or the checkpoint is damaged, of another
+        training or cannot be written; the one before it is then still there.
     wbc_utils.models.ModelError
         If the GPU's memory does not suffice.
     """
@@ -240,7 +240,6 @@ class _Loop:
     def _save(self) -> None:
         if self.checkpoint is None:
             return
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "key": self.key,
             "model": self.model.state_dict(),
@@ -250,8 +249,20 @@ class _Loop:
             **vars(self.state),
         }
         partial = self.checkpoint.with_suffix(".partial")
-        torch.save(content, partial)
-        partial.replace(self.checkpoint)
+        try:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                torch.save(content, file)
+            partial.replace(self.checkpoint)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            cause = error if isinstance(error, OSError) else error.__context__  # torch says "unexpected pos" instead
+            if not isinstance(cause, OSError):
+                raise
+            raise FitError(
+                f"the checkpoint {self.checkpoint} cannot be written ({cause}); free some space or make its folder "
+                "writable, then run again: the training goes on after its last whole checkpoint"
+            ) from cause
 
     def _resume(self) -> None:
         if self.checkpoint is None or not self.checkpoint.is_file():
@@ -288,7 +299,7 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     grouped = getattr(model, "parameter_groups", None)
     groups = grouped(recipe.weight_decay) if grouped else model.parameters()
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
+        groups, lr=recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay, fused=True
     )

@@ -1,21 +1,19 @@
 """Label the cell images of a folder or a list with a saved model: list, measure, predict, write one table."""
 
-import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from joblib import cpu_count
 
 from wbc_utils import predict
 from wbc_utils.data.framing import cell_diameter, frame
-from wbc_utils.data.images import SUFFIXES
 from wbc_utils.data.sources import Source, list_sources, read_source
 from wbc_utils.images.isolate import isolate
+from wbc_utils.inquiry import Inquiry, InquiryError, Say, as_csv, look, require_file, writing
 from wbc_utils.labels import WBCBENCH_CODES, in_lineage_order
 from wbc_utils.manifest import write_together
 from wbc_utils.models.backbones import CellClassifier
@@ -31,25 +29,16 @@ SUBMISSIONS = ("wbcbench",)
 """Challenges that a submission can be written for."""
 
 _BATCHES_READ = 4  # batches decoded before they are computed
-_SILENCE = 10.0  # seconds between two lines of progress
-
-Say = Callable[[str], None]
-
-
-class LabellingError(RuntimeError):
-    """Images that cannot be labelled as it was asked for."""
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Inquiry):
     """What to label, with which model, how, and where to write the result.
 
     Attributes
     ----------
     model
         Weights with their card, from `wbc_utils.models.weights.save`.
-    images
-        A folder or a CSV file, see `wbc_utils.data.sources.list_sources`.
     out
         CSV file to write; replaced only when all is done.
     views, temperature
@@ -60,43 +49,37 @@ class Request:
         Confidence below which the model abstains; never where None.
     submission
         One of ``SUBMISSIONS``: ``out`` is then a submission instead of a table of probabilities.
-    device
-        ``cpu`` or ``cuda``; the GPU, if there is one, where None.
-    batch_size
-        Images a batch.
+    images, device, batch_size
+        See `wbc_utils.inquiry.Inquiry`.
 
     Raises
     ------
-    LabellingError
+    InquiryError
         If a value is not allowed.
     """
 
-    model: Path
-    images: Path
-    out: Path
     views: int | None = None
     temperature: float | None = None
     cell_px: float | None = None
     min_confidence: float | None = None
     submission: str | None = None
-    device: str | None = None
-    batch_size: int = 64
+    batch_size: int = field(default=64, kw_only=True)
 
     def __post_init__(self):
+        super().__post_init__()
         rules = {
             "views": (lambda value: value in (1, predict.VIEWS), f"1 or {predict.VIEWS}"),
             "temperature": (lambda value: 0 < value < float("inf"), "a positive number"),
             "cell_px": (lambda value: 0 < value < float("inf"), "a positive number of pixels"),
             "min_confidence": (lambda value: 0 <= value <= 1, "0 to 1"),
             "submission": (lambda value: value in SUBMISSIONS, " or ".join(SUBMISSIONS)),
-            "batch_size": (lambda value: value >= 1, "1 or more"),
         }
         for name, (holds, allowed) in rules.items():
             value = getattr(self, name)
             if value is not None and not holds(value):
-                raise LabellingError(f"--{name.replace('_', '-')} is {value}; allowed is {allowed}")
+                raise InquiryError(f"--{name.replace('_', '-')} is {value}; allowed is {allowed}")
         if self.submission and self.min_confidence is not None:
-            raise LabellingError("a submission has a label for every image: leave out --min-confidence")
+            raise InquiryError("a submission has a label for every image: leave out --min-confidence")
 
 
 def label_images(request: Request, say: Say = lambda line: None) -> FilePredictions:
@@ -111,7 +94,7 @@ def label_images(request: Request, say: Say = lambda line: None) -> FilePredicti
 
     Raises
     ------
-    LabellingError
+    InquiryError
         If none of the images can be read, or the result cannot be written where it was asked for.
     wbc_utils.data.tables.DataError
         If there are no images, or their scale cannot be measured.
@@ -120,20 +103,16 @@ def label_images(request: Request, say: Say = lambda line: None) -> FilePredicti
     """
     device = choose_device(request.device)
     sources = list_sources(request.images)
-    _require_harmless(request, sources)
+    inputs = [request.images, request.model, request.model.with_suffix(".md")]
+    require_file(request.out, [*inputs, *(source.path for source in sources if source.path)])
     model, card = load(request.model, device)
     if request.submission:
         _require_submittable(card, sources)
     cell_px = request.cell_px or _measured(sources, say)
     found = predict_files(model, card, sources, request, card.field_cells * cell_px, say)
     table = found.wbcbench() if request.submission else found.table(request.min_confidence)
-    content = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    try:
-        write_together({request.out: content.encode("utf-8", "surrogateescape")})  # file names need not be Unicode
-    except OSError as error:
-        raise LabellingError(
-            f"{request.out} cannot be written ({error.strerror}); a file that was there is as it was"
-        ) from error
+    with writing(request.out):
+        write_together({request.out: as_csv(table, float_format="%.6f")})
     say(found.summary(card, request.min_confidence))
     if request.submission:
         say(found.about_wbcbench())
@@ -160,7 +139,7 @@ def predict_files(
 
     Raises
     ------
-    LabellingError
+    InquiryError
         If none of the images can be read.
     wbc_utils.models.ModelError
         See `wbc_utils.predict.logits`.
@@ -171,21 +150,14 @@ def predict_files(
     probabilities = np.full((len(sources), len(classes)), np.nan)
     padded = np.zeros(len(sources), bool)
     reasons: list[str] = []
-    said = time.monotonic()
-    for looks in _framed(sources, card, field_px, _BATCHES_READ * request.batch_size):
-        start = len(reasons)
-        reasons += [look if isinstance(look, str) else "" for look in looks]
-        seen = {start + row: look for row, look in enumerate(looks) if not isinstance(look, str)}
+    see = partial(_framed, card=card, field_px=field_px)
+    for seen, why in look(sources, _BATCHES_READ * request.batch_size, say, see):
+        reasons += why
         if seen:
             rows, images = list(seen), np.stack([image for image, _ in seen.values()])
             logits = predict.logits(model, images, views, request.batch_size)
             probabilities[rows] = predict.combine(logits, temperature, average="logits")[:, order]
             padded[rows] = [small for _, small in seen.values()]
-        if time.monotonic() - said > _SILENCE:
-            said = time.monotonic()
-            say(f"{len(reasons)} of {len(sources)} images")
-    if all(reasons):
-        raise LabellingError(f"none of {len(sources)} images could be read: {count_reasons(reasons)}")
     return FilePredictions([source.name for source in sources], classes, probabilities, reasons, padded)
 
 
@@ -196,7 +168,7 @@ def _measured(sources: Sequence[Source], say: Say) -> float:
         found = list(pool.map(read_source, [sources[row] for row in rows]))
     images = [image for image in found if not isinstance(image, str)]
     if not images:
-        raise LabellingError(f"none of {len(rows)} images looked at could be read: {count_reasons(found)}")
+        raise InquiryError(f"none of {len(rows)} images looked at could be read: {count_reasons(found)}")
     measured = cell_diameter(images)
     low, high = measured.quartiles
     say(
@@ -208,45 +180,24 @@ def _measured(sources: Sequence[Source], say: Say) -> float:
     return measured.px
 
 
-def _framed(
-    sources: Sequence[Source], card: ModelCard, field_px: float, at_once: int
-) -> Iterator[list[tuple[np.ndarray, bool] | str]]:
-    """Yield for some images at a time: the square and whether the image was padded, or why it cannot be read."""
-
-    def look(source: Source) -> tuple[np.ndarray, bool] | str:
-        image = read_source(source)
-        if isinstance(image, str):
-            return image
-        shown = isolate(image) if card.isolated else image
-        return frame(shown, card.image_px, field_px), min(image.shape[:2]) < field_px
-
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        for start in range(0, len(sources), at_once):
-            yield list(pool.map(look, sources[start : start + at_once]))
-
-
-def _require_harmless(request: Request, sources: Sequence[Source]) -> None:
-    """Raise LabellingError if the result would replace an input, or has no place."""
-    out = request.out.resolve()
-    inputs = {request.images, request.model, request.model.with_suffix(".md")}
-    inputs |= {source.path for source in sources if source.path}
-    if out.suffix.lower() in SUFFIXES or out in {path.resolve() for path in inputs}:
-        raise LabellingError(f"--out {request.out} is an image or another input; give a new name that ends in .csv")
-    if out.is_dir():
-        raise LabellingError(f"--out {request.out} is a folder; give the name of a CSV file in it")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise LabellingError(f"the folder {out.parent} does not exist or cannot be written into; choose another --out")
+def _framed(source: Source, card: ModelCard, field_px: float) -> tuple[np.ndarray, bool] | str:
+    """Return the square that the model sees and whether the image was padded, or why it cannot be read."""
+    image = read_source(source)
+    if isinstance(image, str):
+        return image
+    shown = isolate(image) if card.isolated else image
+    return frame(shown, card.image_px, field_px), min(image.shape[:2]) < field_px
 
 
 def _require_submittable(card: ModelCard, sources: Sequence[Source]) -> None:
-    """Raise LabellingError if WBCBench could not take the submission."""
+    """Raise InquiryError if WBCBench could not take the submission."""
     if not set(card.classes) & set(WBCBENCH_CODES):
-        raise LabellingError(
+        raise InquiryError(
             f"the model's classes {', '.join(card.classes)} are none of WBCBench's {', '.join(WBCBENCH_CODES)}; use "
             "another model, or leave out --submission"
         )
     name, count = Counter(file_name(source.name) for source in sources).most_common(1)[0]
     if count > 1 or not name:
-        raise LabellingError(
+        raise InquiryError(
             f"{count} images have the name {name!r}, which a submission takes for their ID; it must be there, and once"
         )

@@ -172,10 +172,16 @@ class Diagnoser:
         return ask(self.model, self.scale.apply(cohort).to(device), _AT_ONCE)
 
     def __call__(self, cohort: Cohort) -> dict[str, np.ndarray]:
-        """Return ``malignant`` (ŷ), ``trust`` (π), and the probabilities of the experts, ``images`` and ``scalars``."""
-        opinion = self.opinion(cohort)
+        """Return ``malignant`` (ŷ), ``trust`` (π), the experts' probabilities ``images`` and ``scalars``, ``evenness``.
+
+        Evenness is the effective share of a patient's cells: the exponential of the entropy of the attention over their
+        number; 1 where all cells count alike, 1 / m where one of m does.
+        """
+        opinion, bags = self.opinion(cohort), cohort.images
         said = {"malignant": opinion.log_malignant.exp(), "trust": opinion.trust}
         said |= {"images": opinion.images.sigmoid(), "scalars": opinion.scalars.sigmoid()}
+        entropy = -bags.sum(torch.xlogy(opinion.attention, opinion.attention))
+        said["evenness"] = entropy.exp() / bags.sizes
         return {name: values.double().numpy() for name, values in said.items()}
 
 

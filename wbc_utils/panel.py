@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wbc_utils.data.patients import read_lymph
 from wbc_utils.images.features import FEATURES
+from wbc_utils.inquiry import require_file, writing
 from wbc_utils.intake import Intake, embed
 from wbc_utils.lymphocytosis import Diagnoser, MixtureRecipe, untrained
 from wbc_utils.manifest import Metric, write_together
@@ -181,8 +182,11 @@ def diagnose(model: Path, folder: Path, out: Path, device: str | None = None, sa
         If the folder is none of the challenge, or every patient has a label.
     ModelError
         If the file holds no panel, or no patient can be judged.
+    wbc_utils.inquiry.InquiryError
+        If the result cannot be written where it was asked for.
     """
     device = choose_device(device)
+    require_file(out, [model, model.with_suffix(".json"), folder / "clinical_annotation.csv"])
     panel, card = load(model, device)
     dataset = read_lymph(folder, needed=("test",))
     table = dataset.table[dataset.table["split"] == "test"].reset_index(drop=True)
@@ -194,7 +198,8 @@ def diagnose(model: Path, folder: Path, out: Path, device: str | None = None, sa
         cohort = judged.cohort(embed(panel.encoder, judged.pixels, device, Path(work)))
     labels = (panel.malignant(cohort) >= card.threshold).astype(int)
     found = pd.DataFrame({"ID": judged.table["id"], "LABEL": labels})
-    write_together({out: found.to_csv(index=False, lineterminator="\n")})
+    with writing(out):
+        write_together({out: found.to_csv(index=False, lineterminator="\n")})
     dropped = dataset.audit["decision"].str.startswith("dropped").sum() + len(table) - len(found)
     say(f"{len(found)} patients: {labels.sum()} malignant, {(1 - labels).sum()} reactive, written to {out}.")
     if dropped:

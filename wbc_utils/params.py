@@ -168,6 +168,52 @@ class FasterRCNNTuning(DataParameters):
     shown_errors: int = Field(10, description="errors shown of either kind", ge=1)
 
 
+class LymphocytosisMil(DataParameters):
+    """Notebook 06."""
+
+    needs = ("01", "03")
+    headline = "lymph.balanced_accuracy"
+
+    show_cells: bool = Field(
+        False, description="show cells of real patients; no licence is stated, so only on pages that stay here"
+    )
+    measured_cells: int = Field(60, description="cells whose diameter is measured for the scale", ge=20)
+    folds: int = Field(3, description="outer folds, which judge", ge=2)
+    inner_folds: int = Field(2, description="inner folds, which choose epoch and threshold; one model each", ge=2)
+    repeats: int = Field(2, description="draws of the folds in the main comparison", ge=1)
+    other_repeats: int = Field(1, description="draws of the folds in the comparison of parts", ge=1)
+    shuffles: int = Field(2, description="permutations of the labels", ge=2)
+    pooling: Literal["mean", "max", "top_k", "attention", "gated_attention", "transformer"] = Field(
+        "mean", description="of the cells: mean, max, top_k, attention, gated_attention, transformer"
+    )
+    components: int = Field(4, description="principal components of embeddings, and of handmade features", ge=1)
+    hidden: int = Field(8, description="width of the hidden layers", ge=1)
+    thinning: float = Field(0.3, description="share of a patient's cells left out in each step", ge=0, lt=1)
+    multitask: float = Field(0.1, description="weight of the regression of the lymphocyte count", gt=0)
+    epochs: int = Field(5, description="largest number of epochs at each of three learning rates", ge=1)
+    batch_size: int = Field(16, description="patients a step", ge=1)
+    learning_rate: float = Field(1e-2, description="first learning rate, then a tenth, then a hundredth", gt=0)
+    draws: int = Field(2, description="draws of report 004's single split", ge=2)
+    resnet: str = Field("test_resnet", description="timm network of the ladder's first two rungs")
+    convnext: str = Field("test_convnext", description="timm network of the ladder's third and fourth rung")
+    vit: str | None = Field("test_vit", description="vision transformer of the fifth rung; None leaves it out")
+    lora_rank: int = Field(2, description="rank of the updates that the transformer learns", ge=1)
+    ladder_init: Literal["in-domain", "random", "imagenet"] = Field(
+        "in-domain", description="first weights: in-domain (notebook 03's where it trained such a network, else random)"
+    )
+    ladder_px: int = Field(32, description="side of the cells that the ladder's networks see, px", ge=16)
+    ladder_repeats: int = Field(1, description="draws of the folds for networks that learn", ge=1)
+    ladder_members: int | None = Field(1, description="models a fold of networks that learn; None: one an inner fold")
+    ladder_epochs: int = Field(1, description="largest number of epochs of networks that learn, at each rate", ge=1)
+    ladder_batch: int = Field(8, description="patients a step of networks that learn", ge=1)
+    ladder_rate: float = Field(1e-3, description="first learning rate of networks that learn", gt=0)
+    ladder_thinning: float = Field(
+        0.5, description="share of a patient's cells that networks that learn do not see in a step", ge=0, lt=1
+    )
+    ladder_amp: Literal["off", "fp16", "bf16"] = Field("off", description="mixed precision of networks that learn")
+    shown: int = Field(3, description="patients whose cells are compared by attention, and cells of each", ge=1)
+
+
 class DetectorComparison(DataParameters):
     """Notebook 07."""
 
@@ -189,6 +235,7 @@ class DetectorComparison(DataParameters):
     epochs: int = Field(3, description="largest number of epochs to choose from", ge=1)
     scout_epochs: int = Field(1, description="epochs of the first look at each rate, on one fold", ge=1)
     finalists: int = Field(1, description="rates that go on to all folds", ge=1)
+    settle_epochs: int = Field(1, description="last epochs of the final training, at a tenth of the rate", ge=1)
     factor_epochs: int = Field(1, description="epochs of each training that looks for what breaks RetinaNet", ge=1)
     batch_size: int = Field(2, description="images a step", ge=2)
     ema: float | None = Field(0.9, description="decay of the moving average of the weights, a step")
@@ -260,7 +307,7 @@ class TwoStagePipeline(DataParameters):
 class Summary(Parameters):
     """Notebook 99."""
 
-    needs = ("01", "02", "03", "04", "05", "07", "08")
+    needs = ("01", "02", "03", "04", "05", "06", "07", "08")
     headline = "claims.confirmed"
 
 
@@ -270,6 +317,7 @@ NOTEBOOKS: dict[str, type[Parameters]] = {
     "03": EfficientNetToConvNeXt,
     "04": TsneDiagnostics,
     "05": FasterRCNNTuning,
+    "06": LymphocytosisMil,
     "07": DetectorComparison,
     "08": TwoStagePipeline,
     "99": Summary,

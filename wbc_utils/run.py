@@ -20,7 +20,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from wbc_utils import kernel, params, paths, report, repro
-from wbc_utils.manifest import Check, DataUse, Manifest, Metric, collect_records, write_together
+from wbc_utils.manifest import Check, DataUse, Manifest, Metric, collect_records
 
 TRACEBACK_LINES = 12
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -55,13 +55,13 @@ def run_notebook(
     wbc_utils.params.ParameterError
         Before a kernel starts, if anything about the parameters is wrong.
     RunError
-        If a cell fails, the kernel dies, the limit passes, the disk is full or the same notebook is already
-        running. Previous outputs are then as they were, and ``failed.ipynb`` holds what was executed.
+        If a cell fails, the kernel dies, the limit passes, an output cannot be written or the same notebook is
+        already running. Previous outputs are then as they were, and ``failed.ipynb`` holds what was executed.
     """
     checked = params.resolve(number, profile, overrides or {})
     folder = paths.run_dir(profile, number)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             return _Run(checked, number, folder, overrides or {}).go(timeout, say)
     except Timeout:
@@ -69,6 +69,8 @@ def run_notebook(
             f"notebook {number} ({profile}) is already running: {folder / '.lock'} is held by another process. "
             "Wait for it to end."
         ) from None
+    except OSError as error:
+        raise RunError(f"notebook {number}: {_explain_os_error(error)}. The previous outputs are untouched.") from error
 
 
 class _Run:
@@ -82,7 +84,8 @@ class _Run:
 
     def go(self, timeout: float | None, say: Callable[[str], None]) -> Manifest:
         for stale in self.folder.glob(".partial-*"):
-            shutil.rmtree(stale)
+            shutil.rmtree(stale, ignore_errors=True)  # the kernel of a killed run may live for another second
+        self._require_writable()
         partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
         (partial / "tables").mkdir()
         watch = kernel.Watch(self.number, partial / "progress", timeout, say)
@@ -91,8 +94,7 @@ class _Run:
             with watch.interruptible():
                 notebook = self._execute(partial, watch)
             manifest = self._manifest(notebook, started, monotonic() - clock, watch.peak_memory_mib)
-            with self._explained_disk_errors():
-                self._publish(notebook, manifest, partial / "tables")
+            self._publish(notebook, manifest, partial / "tables")
         except BaseException:
             self._keep_failed(partial)
             raise
@@ -101,6 +103,16 @@ class _Run:
         (self.folder / "failed.ipynb").unlink(missing_ok=True)
         say(f"{self.number} · done in {manifest.seconds:.0f} s · {paths.reports_dir(self.checked.profile)}")
         return manifest
+
+    def _require_writable(self) -> None:
+        """Refuse now, rather than after hours, what could not write its page or manifest."""
+        for folder in (paths.reports_dir(self.checked.profile), paths.manifest_path(self.checked.profile, "").parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise RunError(
+                    f"notebook {self.number}: {folder} is read-only, so nothing was run and the previous outputs are "
+                    "untouched; make it writable and run again"
+                )
 
     def _execute(self, partial: Path, watch: kernel.Watch) -> nbformat.NotebookNode:
         environment = {
@@ -140,8 +152,6 @@ class _Run:
             if "Kernel died" in str(error) or "Kernel didn't respond" in str(error):
                 raise RunError(f"notebook {self.number}: the kernel did not start ({error})") from None
             raise
-        except OSError as error:
-            raise RunError(f"notebook {self.number}: {_explain_os_error(error)}") from error
         return nbformat.read(output, as_version=4)
 
     def _failed_cell(self, error: PapermillExecutionError) -> str:
@@ -181,7 +191,9 @@ class _Run:
         profile = self.checked.profile
         pages = paths.reports_dir(profile)
         page = report.page(notebook, manifest)
-        write_together(
+        done = self.folder / "done"
+        done.unlink(missing_ok=True)  # what a kill leaves half replaced is not done
+        report.write_alone(
             {
                 self.folder / "notebook.ipynb": nbformat.writes(notebook),
                 pages / f"{self.number}.html": page,
@@ -194,7 +206,7 @@ class _Run:
             tables.rename(old)
         staged_tables.rename(tables)
         shutil.rmtree(old, ignore_errors=True)
-        (self.folder / "done").touch()
+        done.touch()
 
     def _keep_failed(self, partial: Path) -> None:
         executed = partial / "notebook.ipynb"
@@ -202,21 +214,12 @@ class _Run:
             with contextlib.suppress(OSError):
                 os.replace(executed, self.folder / "failed.ipynb")
 
-    @contextlib.contextmanager
-    def _explained_disk_errors(self):
-        try:
-            yield
-        except OSError as error:
-            raise RunError(
-                f"notebook {self.number} ran, but {_explain_os_error(error)}. The previous outputs are untouched."
-            ) from error
-
 
 def _explain_os_error(error: OSError) -> str:
     where = error.filename or "an output"
     if error.errno == errno.ENOSPC:
         return f"the disk is full while writing {where}: free some space and run again"
-    return f"{where} cannot be written ({error.strerror})"
+    return f"{where} cannot be written or read ({error.strerror or error})"
 
 
 def _content(record: dict) -> dict:

@@ -64,3 +64,20 @@ def gains(results: Mapping[str, Nested], references: Mapping[str, Nested], seed:
             row |= {f"{score}, gain": found.value, f"{score}, low": found.low, f"{score}, high": found.high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def worded(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return a table for a page: each score (or gain) with its interval as one text, ``0.850 (0.790–0.905)``.
+
+    Columns ``X, low`` and ``X, high`` are joined into the column ``X`` or ``X, gain``.
+    """
+    columns = {}
+    for name in scores:
+        score = name.removesuffix(", gain")
+        sign, to = ("+", " to ") if name.endswith(", gain") else ("", "–")
+        if f"{score}, low" in scores:
+            bounds = scores[[name, f"{score}, low", f"{score}, high"]].itertuples(index=False)
+            columns[name] = [f"{value:{sign}.3f} ({low:{sign}.3f}{to}{high:{sign}.3f})" for value, low, high in bounds]
+        elif not name.endswith((", low", ", high")):
+            columns[name] = scores[name]
+    return pd.DataFrame(columns)

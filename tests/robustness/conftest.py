@@ -1,7 +1,11 @@
-"""Fixture: folders with a few small images, to which the tests add tables and annotations."""
+"""Fixtures: folders with a few small images, to which the tests add tables and annotations, and a tiny report."""
+
+from dataclasses import dataclass
+from time import monotonic
 
 import pytest
 from PIL import Image
+from tiny_report import TinyReport
 
 
 @pytest.fixture(scope="module")
@@ -16,3 +20,19 @@ def folder(tmp_path_factory):
         return root
 
     return make
+
+
+@dataclass
+class Finished:
+    """A project whose report was made, and the seconds that took."""
+
+    project: TinyReport
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    project = TinyReport.create(tmp_path_factory.mktemp("finished") / "project")
+    began = monotonic()
+    project.make()
+    return Finished(project, monotonic() - began)

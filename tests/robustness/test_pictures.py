@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 from functools import cache
 
@@ -14,8 +15,6 @@ from fuzzing import damage, fuzz, limits
 from PIL import Image, PngImagePlugin
 
 from wbc_utils.data.images import MAX_PIXELS, ImageError, find_images, image_size, open_image
-
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # about damage that does not touch the pixels
 
 
 def encoded(image, kind, **options):
@@ -96,6 +95,29 @@ def test_every_kind_of_picture_is_decoded_or_refused_for_its_pixels(tmp_path, ki
             open_image(tmp_path / "a.tif")
     else:
         assert open_image(tmp_path / "a.tif").shape == (18, 24, 3)
+
+
+@pytest.mark.parametrize("cut", [16, 24, 30, 40])
+def test_an_orientation_that_cannot_be_read_is_passed_over_without_a_warning(tmp_path, cut):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "turned"
+    image = Image.open(io.BytesIO(pictures()["PNG RGB"]))
+    (tmp_path / "a.jpg").write_bytes(encoded(image, "JPEG", exif=exif.tobytes()[:cut]))
+    with pytest.warns(UserWarning, match="Corrupt EXIF|Truncated"):
+        Image.open(tmp_path / "a.jpg").close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(tmp_path / "a.jpg").shape == (18, 24, 3)
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("JPEG", (18, 24, 3)), ("PNG", (18, 24, 3)), ("TIFF", (24, 18, 3))])
+def test_the_orientation_tag_is_followed_in_tiff_files_only(tmp_path, kind, shape):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.open(io.BytesIO(pictures()["PNG RGB"]))
+    (tmp_path / "a.tif").write_bytes(encoded(image, kind, exif=exif))
+    assert open_image(tmp_path / "a.tif").shape == shape
+    assert image_size(tmp_path / "a.tif") == shape[1::-1]
 
 
 @pytest.mark.parametrize(

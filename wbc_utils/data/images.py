@@ -1,6 +1,8 @@
 """Images on disk: find them, read their size, decode them to RGB; refuse what is no image."""
 
 import os
+import re
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +22,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 MAX_PIXELS = 64_000_000
 """Largest image that is decoded; a header that claims more is taken for a decompression bomb."""
 
+_READERS = r"PIL\.\w+ImagePlugin"
 _BAND = 2**20  # pixels that are converted at a time: what is copied on the way stays small
 
 
@@ -45,7 +48,8 @@ def open_image(path: Path) -> np.ndarray:
 
     Greyscale is repeated in the three channels; 16-bit greyscale is scaled from its full range 0–65535; colour tables
     are resolved; transparent pixels are laid over white, the background of a bright-field image. The orientation
-    tag is ignored, as box coordinates refer to the stored pixels.
+    tag is ignored, readable or not, as box coordinates refer to the stored pixels; only that of a TIFF file is
+    followed, by Pillow itself. Other metadata that is damaged is passed over without a warning.
 
     Returns
     -------
@@ -110,6 +114,7 @@ def find_images(folder: Path) -> list[str]:
 def _header(path: Path) -> Image.Image:
     if not os.path.isfile(path):
         raise ImageError(path, "it is a folder or a pipe" if os.path.exists(path) else "the file does not exist")
+    _pass_over_metadata()
     try:
         image = Image.open(path, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -121,6 +126,12 @@ def _header(path: Path) -> Image.Image:
         image.close()
         raise ImageError(path, f"it claims more than {MAX_PIXELS} pixels")
     return image
+
+
+def _pass_over_metadata() -> None:
+    """Ignore what Pillow's readers warn of; for good, since threads share the filters."""
+    if ("ignore", None, UserWarning, re.compile(_READERS), 0) not in warnings.filters:
+        warnings.filterwarnings("ignore", category=UserWarning, module=_READERS)
 
 
 def _tile_pixels(image: Image.Image) -> int:
