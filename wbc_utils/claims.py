@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
-from wbc_utils import paths
+from wbc_utils import paths, plain_yaml
 from wbc_utils.manifest import DataUse, Manifest, Metric, format_number
 from wbc_utils.repro import digest_bytes
 
@@ -53,6 +53,13 @@ class Claim(BaseModel):
         return self
 
 
+_Claims = TypeAdapter(list[Claim])
+
+
+class ClaimError(ValueError):
+    """A file of claims that cannot be read."""
+
+
 class Answer(BaseModel):
     """A claim beside our numbers."""
 
@@ -79,9 +86,20 @@ class Answer(BaseModel):
 
 
 def load_claims(path: Path | None = None) -> list[Claim]:
-    """Read ``params/claims.yaml``."""
+    """Read ``params/claims.yaml``.
+
+    Raises
+    ------
+    ClaimError
+        If the file cannot be read, is no YAML, or an entry is no claim.
+    """
     path = path or paths.project_root() / "params" / "claims.yaml"
-    return [Claim.model_validate(entry) for entry in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    try:
+        return _Claims.validate_python(plain_yaml.load(path.read_bytes()))
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        raise ClaimError(
+            f"{path} is no list of claims, each with id, seed, what, dataset and value: {error}"
+        ) from error
 
 
 def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Answer:

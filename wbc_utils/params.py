@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wbc_utils import paths
+from wbc_utils import paths, plain_yaml
 
 PROFILES = ("demo", "cpu", "gpu")
 
@@ -405,10 +405,10 @@ def read_parameter_file(number: str, profile: str) -> ParameterFile:
     notebook_model(number)
     path = parameter_file(number, profile)
     try:
-        return ParameterFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return ParameterFile.model_validate(plain_yaml.load(path.read_bytes()))
     except FileNotFoundError:
         raise ParameterError(f"{path} is missing: notebook {number} has no {profile} profile") from None
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValidationError) as error:
         raise ParameterError(f"{path} is not a parameter file (sections cost, parameters): {error}") from error
 
 
@@ -424,11 +424,11 @@ def parse_overrides(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name.isidentifier():
-            raise ParameterError(f"--set {setting!r} is not name=value")
+            raise ParameterError(f"--set {setting!r:.80} is not name=value")
         try:
-            overrides[name] = yaml.safe_load(value)
+            overrides[name] = plain_yaml.load(value)
         except yaml.YAMLError as error:
-            raise ParameterError(f"the value in --set {setting!r} is not YAML: {error}") from error
+            raise ParameterError(f"the value in --set {setting!r:.80} is not YAML: {error}") from error
     return overrides
 
 

@@ -10,7 +10,7 @@ from tiny_report import NUMBERS, is_whole_page
 
 from wbc_utils import run
 
-CHAINS, KILLS = 2, 2
+CHAINS, KILLS = 2, 5
 
 
 def nothing_done(project):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from fuzzing import damage, fuzz, nasty, outcome
 
-from wbc_utils import manifest, params
+from wbc_utils import claims, manifest, params
 from wbc_utils.data import registry
 
 TREACHEROUS = {
@@ -15,6 +15,9 @@ TREACHEROUS = {
     "a word that is called a truth value": "!!bool x",
     "a word that is called a time": "!!timestamp x",
     "a list within itself": "&a [*a]",
+    "a list that unfolds to 9⁹ words": "{a: &a [x,x,x,x,x,x,x,x,x], "
+    + ", ".join(f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True))
+    + "}",
 }
 """YAML that is well-formed to the eye and breaks its reader or whoever prints what was read."""
 
@@ -61,6 +64,23 @@ def test_damaged_registries_are_parsed_or_refused():
 @treacherous
 def test_a_treacherous_registry_is_refused(text):
     assert outcome(lambda: registry.parse_registry(f"bcd:\n  title: {text}".encode())) == "refused"
+
+
+@treacherous
+def test_a_treacherous_override_is_refused_or_no_value_of_the_parameter(parameter_file, text):
+    assert outcome(lambda: params.validate("03", params.parse_overrides([f"seed={text}"]))) == "refused"
+
+
+def test_damaged_claims_are_read_or_refused(project, tmp_path):
+    original = (project / "params" / "claims.yaml").read_bytes()
+    words = [b"id", b"value", b"metric", b"0.35", b"{", b"]", b": ", b"- ", b"&a ", b"*a", b"\n"]
+
+    def look(content):
+        (tmp_path / "claims.yaml").write_bytes(content)
+        claims.load_claims(tmp_path / "claims.yaml")
+
+    counts = fuzz(lambda rng: damage(original, rng, words, most=2), look, 100)
+    assert min(counts["parsed"], counts["refused"]) > 10
 
 
 def test_an_entry_that_lacks_a_field_is_named():

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from wbc_utils import plain_yaml
 from wbc_utils.data import boxes, cells, patients
 from wbc_utils.data.tables import DataError, Dataset
 from wbc_utils.manifest import DataUse
@@ -99,7 +100,7 @@ def parse_registry(content: bytes) -> dict[str, Entry]:
     name = None
     try:
         entries = {}
-        for name, fields in yaml.safe_load(content).items():
+        for name, fields in plain_yaml.load(content).items():
             entries[name] = Entry.model_validate({**fields, "name": name})
         return entries
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:

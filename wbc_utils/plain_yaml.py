@@ -1,0 +1,27 @@
+"""YAML without aliases: a few bytes of them can unfold to gigabytes, or to a list within itself."""
+
+import yaml
+
+
+class _Plain(yaml.SafeLoader):
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"found the alias *{event.anchor:.40}; write out what it stands for", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+
+def load(content: str | bytes) -> object:
+    """Return what YAML says, in dictionaries, lists and plain values.
+
+    Raises
+    ------
+    yaml.YAMLError
+        If it is none, uses an alias, or a value cannot be read as what it looks like or is called.
+    """
+    try:
+        return yaml.load(content, _Plain)  # noqa: S506 (a safe loader)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise yaml.YAMLError(f"a value cannot be read: {str(error)[:200]}") from error
