@@ -64,7 +64,7 @@ IN_METHODS: tuple[Finding, ...] = (
     Finding("cbc.ap50_with_nothing", "The same without any filter", "The number to compare it with."),
     Finding("bcd.retinanet_ap", "AP of RetinaNet once learning rate, warm-up and anchors fit these cells",
         "Report 003 publishes 0.016: a failed training, not a property of the detector."),
-    Finding("cbc.sure_without_label_validation", "Sure boxes on no label in validation images of cbc, cut from Training",
+    Finding("cbc.sure_without_label_validation", "Sure boxes on no label, validation images of cbc (cut from Training)",
         "Where it exceeds the next number, cells of Training are labelled less completely than those of Testing."),
     Finding("cbc.sure_without_label_test", "The same on Testing", "The number to compare it with."),
     Finding("lymph.tabular_balanced_accuracy", "Balanced accuracy of age and lymphocyte count alone",
