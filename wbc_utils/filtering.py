@@ -123,17 +123,20 @@ def summary(detections: Detections) -> dict[str, float]:
     -------
     dict
         ``AP``, ``AP50`` (COCO), ``F1`` at IoU 0.5, ``count MAE`` (cells an image), and report 002's own AP with the
-        predictions ``by score`` and ``image by image``. Predictions that are given all count.
+        predictions ``by score`` and ``image by image``, with the ``precision × recall`` of its list. Predictions that
+        are given all count.
     """
     ap = coco_ap(detections).iloc[-1]
     f1 = operating_point(detections, 0.0)["F1"].iloc[:-1]  # the last row pools the classes
-    own = {name: report_002_ap(detections, ranked)["report_002_AP"].iloc[-1] for name, ranked in _READINGS.items()}
+    own = {name: report_002_ap(detections, ranked) for name, ranked in _READINGS.items()}
+    last = own["image by image"]
     return {
         "AP": float(ap["AP"]),
         "AP50": float(ap["AP50"]),
         "F1": float(f1.mean()),
         "count MAE": float(image_counts(detections, 0.0)["error"].abs().mean()),
-        **{name: float(value) for name, value in own.items()},
+        **{name: float(one["report_002_AP"].iloc[-1]) for name, one in own.items()},
+        "precision × recall": float((last["precision"].fillna(0) * last["recall"]).iloc[:-1].mean()),
     }
 
 

@@ -156,10 +156,8 @@ def test_claims_are_shown_with_verdict_and_the_page_that_measured_them(published
     assert column(published[0], "claim") == ["a", "b"]
     assert column(published[0], "published") == ["3\u202f951", "3\u202f951"]
     assert column(published[0], "ours, 95 % interval") == ["3\u202f951", "–"]
-    assert column(published[0], "verdict") == [
-        "✓ confirmed: published and measured agree",
-        "? undecided: no notebook measures this yet",
-    ]
+    assert column(published[0], "what") == ["rowspublished and measured agree", "rowsno notebook measures this yet"]
+    assert column(published[0], "verdict") == ["✓ confirmed", "? undecided"]
     assert column(published[0], "page") == ["01.html", "–"]
 
 

@@ -77,6 +77,13 @@ class Struck(NamedTuple):
     text: str
 
 
+class Noted(NamedTuple):
+    """A cell of a table with a smaller note under it."""
+
+    text: str
+    note: str
+
+
 def table(frame: pd.DataFrame, *, caption: str, n: int | None = None) -> None:
     """Emit a table without its index; numbers are formatted as in prose, everything is escaped.
 
@@ -117,13 +124,12 @@ def show_sources(sources: Iterable[DataUse]) -> None:
 
 
 def show_claims(answers: Iterable[Answer]) -> None:
-    """Emit published claims beside our numbers, each with the page that measured it."""
+    """Emit published claims beside our numbers, each with the reason of its verdict and the page that measured it."""
     rows = []
     for answer in answers:
-        page = f"{answer.claim.notebook}.html" if answer.ours else None
-        row = answer.row()
-        row["verdict"] = f"{VERDICT_MARKS[answer.verdict]}: {row.pop('why')}"
-        rows.append({**row, "page": Link(page, page) if page else None})
+        row, page = answer.row(), f"{answer.claim.notebook}.html" if answer.ours else None
+        first = {"what": Noted(row["what"], row.pop("why")), "verdict": VERDICT_MARKS[answer.verdict]}
+        rows.append({**first, **row, **first, "page": page and Link(page, page)})
     table(pd.DataFrame(rows), caption="Published claims and what was measured here.")
 
 
@@ -132,6 +138,8 @@ def _text(value: object) -> str:
         return "–"
     if isinstance(value, (Link, Struck)):
         return value.text
+    if isinstance(value, Noted):
+        return f"{value.text} ({value.note})"
     if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
     return format_number(value)
@@ -143,4 +151,6 @@ def _html_cell(value: object) -> str:
         text = f'<a href="{html.escape(value.href)}">{text}</a>'
     if isinstance(value, Struck):
         text = f"<s>{text}</s>"
+    if isinstance(value, Noted):
+        text = f"{html.escape(value.text)}<br><small>{html.escape(value.note)}</small>"
     return f"<td>{text}</td>"

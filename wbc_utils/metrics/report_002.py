@@ -34,17 +34,19 @@ def report_002_ap(detections: Detections, ranked: bool = True) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A row a class and the row "mean" over the classes with true boxes: ``class``, ``n`` (true boxes),
-        ``report_002_AP`` (NaN without true boxes, 0 without predictions) and ``recall`` at the end of the curve (none
-        for the mean).
+        ``report_002_AP`` (NaN without true boxes, 0 without predictions), and ``precision`` and ``recall`` of the whole
+        list, the end of the curve (none for the mean; precision none without predictions).
     """
     hits = _hits(detections, ranked)
     numbers = detections.count(detections.truth).sum(axis=0)
     found = {label: hits[label][0].sum() / n for label, n in enumerate(numbers) if n}
+    right = [hit.mean() if len(hit) else np.nan for hit, _ in hits]
     return pd.DataFrame(
         {
             "class": [*detections.classes, MEAN],
             "n": [*numbers, numbers.sum()],
             _NAME: _areas(detections, hits, ranked, np.ones((1, len(detections.images)), dtype=int))[0],
+            "precision": [*right, np.nan],
             "recall": [*(found.get(label, np.nan) for label in range(len(numbers))), np.nan],
         }
     )
