@@ -9,11 +9,15 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from hypothesis import settings
 
 from wbc_utils.manifest import DataUse, Manifest
 
 HEAD = "# 99 · A toy\n\n**Question.** Does it run?\n\n**Answer.** {{answer}}"
 COST = {"hardware": "any", "minutes": 1, "memory_gib": 1, "expect": "a number", "command": "wbc run 99"}
+
+settings.register_profile("the same examples each time", derandomize=True, deadline=None)
+settings.load_profile("the same examples each time")
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,11 @@ class LinearLearner:
         """Learn from some patients; the others choose nothing."""
         scale = Scale.fit(learn, self.components)
         model = LogisticRegression(class_weight="balanced", max_iter=1000)
-        return partial(_say, self, scale, model.fit(_table(self, scale, learn), learn.malignant))
+        with np.errstate(invalid="ignore"):  # BLAS may look at memory beside a matrix; what is kept is checked below
+            model.fit(_table(self, scale, learn), learn.malignant)
+        if not np.isfinite(model.coef_).all():
+            raise ModelError("the coefficients of the logistic regression are not finite; look at the inputs' scale")
+        return partial(_say, self, scale, model)
 
 
 def _table(learner: LinearLearner, scale: Scale, cohort: Cohort) -> np.ndarray:
