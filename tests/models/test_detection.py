@@ -115,7 +115,10 @@ def test_tensors_and_anchors_of_published_detectors_are_torchvisions(architectur
         assert getattr(generators[0], name, None) == getattr(generators[1], name, None)
 
 
-@pytest.mark.parametrize("architecture", [*TINY, "faster_rcnn_test_convnext", "ssd300_vgg16", "retinanet_mobilenet"])
+OTHERS = ["faster_rcnn_test_convnext", "ssd300_vgg16", "ssd300_test_resnet", "retinanet_mobilenet"]
+
+
+@pytest.mark.parametrize("architecture", [*TINY, *OTHERS])
 def test_every_detector_trains_on_images_of_any_size_and_without_boxes(architecture):
     model = build(architecture)
     images, targets = scene()
@@ -432,7 +435,31 @@ def test_a_backbone_that_is_another_network_is_refused(tmp_path, saved_as, optio
         build(architecture, init=tmp_path / "net.safetensors")
 
 
-@pytest.mark.parametrize("architecture", ["retinanet_test_resnet", "ssdlite_mobilenet"])
+def test_an_ssd_on_a_network_of_timm_has_the_maps_and_anchors_of_the_published_one():
+    found, published = (build(name).network.eval() for name in ("ssd300_test_resnet", "ssd300_vgg16"))
+    with torch.no_grad():
+        sides = [
+            [tuple(one.shape[-2:]) for one in network.backbone(torch.rand(1, 3, 300, 300)).values()]
+            for network in (found, published)
+        ]
+    assert sides[0] == sides[1] == [(side, side) for side in (38, 19, 10, 5, 3, 1)]
+    for name in ("scales", "aspect_ratios", "steps"):
+        assert getattr(found.anchor_generator, name) == getattr(published.anchor_generator, name)
+
+
+def test_an_ssd_takes_the_body_of_a_classifier(tmp_path):
+    saved_classifier(tmp_path / "net.safetensors", "test_resnet")
+    model = build("ssd300_test_resnet", init=tmp_path / "net.safetensors")
+    assert model.init == "in-domain backbone: net.safetensors"
+
+
+@pytest.mark.parametrize("architecture", ["ssd300_resnet50", "ssd300_mobilenet", "ssd300_vit"])
+def test_an_ssd_stands_on_networks_of_timm_only(architecture):
+    with pytest.raises(ModelError, match=rf"no detector '{architecture}'.* likewise ssd300 with a network in timm"):
+        build(architecture)
+
+
+@pytest.mark.parametrize("architecture", ["retinanet_test_resnet", "ssdlite_mobilenet", "ssd300_test_resnet"])
 def test_a_saved_detector_comes_back_with_its_predictions_and_card(tmp_path, architecture):
     model = build(architecture)
     with_statistics(model.network.backbone)

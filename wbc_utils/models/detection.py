@@ -179,7 +179,8 @@ def build_detector(
     architecture
         ``faster_rcnn_…``, ``retinanet_…``, ``fcos_…`` or ``yolox_…`` with ``resnet50``, ``mobilenet`` (both
         torchvision's) or a name in timm, such as ``faster_rcnn_convnext_atto``; ``yolox_s``, which is
-        ``yolox_cs3darknet_focus_s``, and the thinner ``yolox_tiny``; ``ssd300_vgg16``; ``ssdlite_mobilenet``.
+        ``yolox_cs3darknet_focus_s``, and the thinner ``yolox_tiny``; ``ssd300_vgg16``;
+        ``ssdlite_mobilenet``; ``ssd300_resnet18`` and others of timm.
     classes
         Codes of the cell types, without a background.
     init
@@ -269,7 +270,7 @@ def _set_prior(network: nn.Module, design: Design, prior: float, learned: Sequen
 def _require_fitting(architecture: str, asked: dict[str, object], init: str | Path) -> None:
     """Refuse options that the architecture, or its weights from COCO, have no choice of."""
     own = shape_of(architecture)
-    settled = {name for name, value in own.items() if value is None or architecture in SSDS}
+    settled = {name for name, value in own.items() if value is None or split(architecture)[0] in SSDS}
     settled |= {"finest_stride"} if init == "coco" else set()
     for name in settled & set(asked):
         if asked[name] != own[name]:

@@ -89,8 +89,8 @@ def begin(init: str | Path, architecture: str) -> Start:
 def shape_of(architecture: str) -> dict[str, object]:
     """Return the published ``image_px``, ``finest_stride`` and ``anchor_px``, None where an architecture has none."""
     family, backbone = split(architecture)
-    if architecture in SSDS:
-        return {"image_px": (SSDS[architecture],) * 2, "finest_stride": None, "anchor_px": None}
+    if family in SSDS:
+        return {"image_px": (SSDS[family],) * 2, "finest_stride": None, "anchor_px": None}
     if family == "yolox":
         return {"image_px": (_YOLOX_SIDES.get(architecture, 640),) * 2, "finest_stride": 8, "anchor_px": None}
     finest = {"mobilenet": 32}.get(backbone, 4) if family == "faster_rcnn" else 8
@@ -138,10 +138,9 @@ def _imagenet(architecture: str, shape: dict[str, object]) -> Start:
             f"{architecture} has a thinner last stage than the network that is published from ImageNet; choose init "
             "coco, random or a path"
         )
-    backbone = "vgg16" if family == "ssd300" else backbone
     if backbone in IMAGENET:
         published, epsilon = IMAGENET[backbone]
-        norm = "none" if family == "ssd300" else "frozen"
+        norm = "none" if backbone == "vgg16" else "frozen"
         tensors = _named(detector_weights.published(published), backbone)
         return Start(name, norm, constants(family, norm), shape, tensors, epsilon=epsilon)
     if backbone == "tiny":
@@ -170,12 +169,12 @@ def _classifier(path: Path, architecture: str, shape: dict[str, object]) -> Star
     _, backbone = split(architecture)
     tensors, card = weights.read(path)
     name = card.architecture.partition(".")[0]  # without the tag of timm's weights
-    if architecture in SSDS or name != backbone.partition(".")[0] or card.stem_stride is not None:
+    if backbone == "vgg16" or name != backbone.partition(".")[0] or card.stem_stride is not None:
         stem = "" if card.stem_stride is None else f" with a first stride of {card.stem_stride}"
         raise ModelError(
             f"{path} holds a classifier on {card.architecture}{stem}, which is not the body of {architecture}. Such a "
-            f"backbone fits faster_rcnn_{name}, retinanet_{name}, fcos_{name} and yolox_{name} if its first stride is "
-            "timm's own; timm's MobileNet and torchvision's are different networks"
+            f"backbone fits faster_rcnn_{name}, retinanet_{name}, fcos_{name}, yolox_{name} and ssd300_{name} if its "
+            "first stride is timm's own; timm's MobileNet and torchvision's are different networks"
         )
     found = {key.removeprefix("backbone."): value for key, value in tensors.items() if key.startswith("backbone.")}
     look = {"mean": card.mean, "std": card.std}

@@ -21,7 +21,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBo
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.ssd import SSDFeatureExtractorVGG
 from torchvision.models.vgg import cfgs, make_layers
-from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
 from wbc_utils.models import ModelError
@@ -31,8 +31,9 @@ from wbc_utils.models.yolox_layers import PathAggregation
 
 FAMILIES = ("faster_rcnn", "retinanet", "fcos", "yolox")
 """Detectors on a feature pyramid: an architecture is one of them and a backbone, such as ``retinanet_resnet50``."""
-SSDS = {"ssd300_vgg16": 300, "ssdlite_mobilenet": 320}
+SSDS = {"ssd300": 300, "ssdlite": 320}
 """Detectors without a pyramid, and the side of their input, px."""
+_PUBLISHED_SSDS = ("ssd300_vgg16", "ssdlite_mobilenet")
 YOLOX_S = "cs3darknet_focus_s"
 """The network of timm that ``yolox_s`` stands on; ``yolox_tiny`` has three quarters of its channels."""
 
@@ -55,7 +56,7 @@ class Design(BaseModel):
     ----------
     architecture
         ``faster_rcnn_…``, ``retinanet_…``, ``fcos_…`` or ``yolox_…`` with ``resnet50``, ``mobilenet`` or a name in
-        timm; ``yolox_s``; ``yolox_tiny``; ``ssd300_vgg16``; ``ssdlite_mobilenet``.
+        timm; ``yolox_s``; ``yolox_tiny``; ``ssd300_vgg16``; ``ssdlite_mobilenet``; ``ssd300_…`` with a name in timm.
     classes
         Codes in the order of the network's classes, after the background.
     image_px
@@ -119,17 +120,22 @@ def split(architecture: str) -> tuple[str, str]:
     ModelError
         If there is no such detector.
     """
-    if architecture in SSDS:
+    if architecture in _PUBLISHED_SSDS:
         return tuple(architecture.split("_"))
     if architecture in ("yolox_s", "yolox_tiny"):
         return "yolox", {"yolox_s": YOLOX_S, "yolox_tiny": "tiny"}[architecture]
-    for family in FAMILIES:
+    for family in (*FAMILIES, "ssd300"):
         backbone = architecture.removeprefix(f"{family}_")
-        if backbone != architecture and (backbone in ("resnet50", "mobilenet") or timm.is_model(backbone)):
+        if backbone in ("resnet50", "mobilenet"):
+            known = family != "ssd300"  # torchvision's networks of these names, which stand below pyramids only
+        else:
+            known = backbone != architecture and timm.is_model(backbone)
+        if known:
             return family, backbone
     raise ModelError(
-        f"there is no detector {architecture!r}; there are {', '.join(SSDS)}, yolox_s, yolox_tiny, and "
-        f"{', '.join(FAMILIES)}, each followed by _resnet50, _mobilenet or _ and the name of a network in timm"
+        f"there is no detector {architecture!r}; there are {', '.join(_PUBLISHED_SSDS)}, yolox_s, yolox_tiny, and "
+        f"{', '.join(FAMILIES)}, each followed by _resnet50, _mobilenet or _ and the name of a network in timm, "
+        "likewise ssd300 with a network in timm"
     )
 
 
@@ -157,7 +163,7 @@ def assemble(design: Design) -> nn.Module:
 def body(network: nn.Module, design: Design) -> tuple[list[nn.Module], list[nn.Module]]:
     """Return the parts of a network that weights of a classifier can fill, and the last stage of them."""
     backbone = network.backbone
-    if design.family == "ssd300":
+    if design.backbone == "vgg16":
         return [backbone.features, backbone.extra[0]], [backbone.extra[0]]
     if design.family == "ssdlite":
         return [backbone.features], [backbone.features[1]]
@@ -203,6 +209,35 @@ class TimmMaps(nn.Module):
         """Return the maps by name, from fine to coarse."""
         maps = self.network.forward_intermediates(images, indices=self.indices, intermediates_only=True)
         return OrderedDict((str(number), found) for number, found in enumerate(maps))
+
+
+class ShrinkingMaps(nn.Module):
+    """Six maps for SSD at 300 px: a body's from stride 8 on, then three ever smaller ones (Liu et al. 2016, SSD)."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.body = TimmMaps(name, 8)
+        before = self.body.channels[-1]
+        self.extra = nn.ModuleList()
+        for channels, stride in ((512, 2), (256, 2), (256, 1)):  # maps of 5, 3 and 1 px a side
+            last = stride == 1  # one pixel: nothing to normalise by
+            self.extra.append(
+                nn.Sequential(
+                    Conv2dNormActivation(before, channels // 2, kernel_size=1),
+                    Conv2dNormActivation(
+                        channels // 2, channels, kernel_size=3, stride=stride, padding=0 if last else 1,
+                        norm_layer=None if last else nn.BatchNorm2d,
+                    ),
+                )
+            )  # fmt: skip
+            before = channels
+
+    def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
+        """Return the maps by name, from fine to coarse."""
+        maps = self.body(images)
+        for extra in self.extra:
+            maps[str(len(maps))] = extra(maps[str(len(maps) - 1)])
+        return maps
 
 
 def _tiny() -> nn.Module:
@@ -295,19 +330,23 @@ def _yolox(design: Design) -> nn.Module:
     return Yolox(pyramid, strides, **_common(design))
 
 
-def _ssd300(design: Design) -> nn.Module:
+def _vgg(design: Design) -> nn.Module:
     layers = make_layers(cfgs["D"], batch_norm=design.norm == "learned")
     for layer in layers:
         if isinstance(layer, nn.Conv2d):  # as torchvision's VGG
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             nn.init.zeros_(layer.bias)
+    return SSDFeatureExtractorVGG(layers, highres=False)
+
+
+def _ssd300(design: Design) -> nn.Module:
     anchors = DefaultBoxGenerator(
         [[2], [2, 3], [2, 3], [2, 3], [2], [2]],
         scales=[0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05],
         steps=[8, 16, 32, 64, 100, 300],
     )
     return detection.ssd.SSD(
-        SSDFeatureExtractorVGG(layers, highres=False),
+        _vgg(design) if design.backbone == "vgg16" else ShrinkingMaps(design.backbone),
         anchors,
         design.image_px,
         design.outputs,
