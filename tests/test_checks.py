@@ -13,6 +13,7 @@ from wbc_utils.checks import (
     group_across_splits,
     resampling_before_split,
     threshold_tuned_on_test,
+    whose,
 )
 
 
@@ -22,7 +23,7 @@ def pairs(*splits):
 
 PASSING = {
     "WBC001": duplicate_across_splits(pairs(("train", "train"), ("test", "test")), "cbc"),
-    "WBC002": group_across_splits(["P1", "P1", "P2"], ["train", "train", "test"], "lymph"),
+    "WBC002": group_across_splits(["P1", "P1", "P2"], ["train", "train", "test"], "lymph", patients=True),
     "WBC003": class_too_small(["LY", "LY", "MO", "MO"], [0, 1, 2, 3], 2, "pbc"),
     "WBC004": threshold_tuned_on_test(["validation"], ["test"], "cbc"),
     "WBC005": resampling_before_split(np.array([[0, 1], [1, 2]]), np.array([3, 4]), "pbc"),
@@ -75,6 +76,28 @@ def test_identifiers_of_patients_stay_out_of_the_detail():
     check = FAILING["WBC002"][0]
     assert "1 of 2 groups" in check.detail
     assert "P1" not in check.detail
+
+
+def test_groups_that_are_no_patients_can_only_warn():
+    check = group_across_splits([0, 0, 1], ["train", "train", "test"], "pbc")
+    assert (check.status, check.found) == ("warn", 0)
+    assert check.detail.startswith("Each of 2 clusters of duplicates lies in one split; the data set names no patients")
+    assert group_across_splits([0, 0, 1], ["train", "test", "test"], "pbc").status == "fail"
+
+
+@pytest.mark.parametrize(
+    ("data", "owner"),
+    [
+        ("pbc", "ours"),
+        ("cbc, as split here", "ours"),
+        ("cbc, as tuned here", "ours"),
+        ("cbc, as published", "published"),
+        ("cbc, as tuned in report 002", "published"),
+        ("lymph, one split for everything (the lesson)", "lesson"),
+    ],
+)
+def test_the_words_behind_the_data_set_say_whose_doing_is_judged(data, owner):
+    assert whose(broken_images([], 10, data)) == owner
 
 
 def test_items_without_a_group_or_split_do_not_count():

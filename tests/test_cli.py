@@ -10,6 +10,7 @@ from saved_models import save_panel, save_patients, save_pipeline
 
 import wbc_utils
 from wbc_utils import cli, params
+from wbc_utils.data import registry
 from wbc_utils.manifest import Metric
 
 
@@ -124,15 +125,19 @@ def test_data_list_on_an_empty_root_has_every_data_set_and_none_of_them_here(wbc
     code, printed, _ = wbc("data", "list")
     assert code == 0
     assert printed.splitlines()[0] == f"data root: {tmp_path} (set WBC_DATA to change it)"
-    assert listed(printed) == dict.fromkeys(["cbc", "bcd", "pbc", "segwbc", "lymph", "wbcbench", "cytologia"], False)
+    assert listed(printed) == dict.fromkeys(registry.load_registry(), False)
+    assert "not known" not in printed
 
 
 def test_data_list_names_a_data_set_that_is_here(wbc, monkeypatch, tmp_path):
     monkeypatch.setenv("WBC_DATA", str(tmp_path))
     (tmp_path / "bcd").mkdir()
     (tmp_path / "bcd" / "annotations.csv").touch()
+    (tmp_path / "sickle").mkdir()
+    (tmp_path / "notes.txt").touch()
     _, printed, _ = wbc("data", "list")
     assert [name for name, here in listed(printed).items() if here] == ["bcd"]
+    assert printed.splitlines()[-1] == "not known: sickle (to add one: CONTRIBUTING.md)"
 
 
 def test_data_check_says_which_release_it_found_and_counts_its_findings(wbc, monkeypatch, tmp_path):

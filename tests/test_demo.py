@@ -68,7 +68,7 @@ def test_the_planted_wrong_annotations_are_found(manifests, planted):
 def test_no_check_of_our_own_splits_fails(manifests):
     ours = [check for check in manifests["01"].checks if check.data.endswith("as split here")]
     assert ours
-    assert {check.status for check in ours} == {"pass"}
+    assert "fail" not in {check.status for check in ours}
 
 
 def test_every_claim_stands_in_the_summary_with_a_verdict(demo, manifests):

@@ -124,6 +124,23 @@ def test_tables_replace_the_previous_ones_only_on_success(toy):
     assert (toy.run_folder / "tables" / "a.csv").read_text() == "first"
 
 
+def test_only_the_parameters_of_the_profile_mark_a_notebook_as_done(toy):
+    toy.write(RECORD)
+    run.run_notebook("99", "demo")
+    assert (toy.run_folder / "done").is_file()
+    run.run_notebook("99", "demo", {"seed": 3})
+    assert not (toy.run_folder / "done").exists()
+
+
+def test_wanted_data_sets_that_were_not_there_are_named_at_the_end(toy, monkeypatch, make_use):
+    monkeypatch.setattr(params, "NOTEBOOKS", {"99": params.EdaAndDuplicates})
+    toy.write(f"from wbc_utils import repro\nrepro.publish('data', {make_use().model_dump()!r})")
+    lines = []
+    run.run_notebook("99", "demo", {"datasets": ["cbc", "bcd", "pbc"]}, say=lines.append)
+    assert lines[0] == "99 · 2 of 3 wanted data sets are absent: bcd, pbc"
+    assert lines[1].startswith("99 · done in")
+
+
 def test_two_metrics_of_one_name_are_refused(toy):
     toy.write(RECORD, RECORD)
     with pytest.raises(run.RunError, match=r"'toy.number' is recorded twice"):

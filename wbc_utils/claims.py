@@ -7,10 +7,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from wbc_utils import paths, plain_yaml
-from wbc_utils.manifest import DataUse, Manifest, Metric, format_number
+from wbc_utils.manifest import DataUse, Manifest, Metric, fill_in, format_number
 from wbc_utils.repro import digest_bytes
 
 Verdict = Literal["confirmed", "contradicted", "not comparable", "undecided"]
+
+CHOICE = "a choice of the report, which cannot be measured"
+NO_DATA = "the data set is not at hand"
+
+SINGULAR = {
+    "groups": "group", "pairs": "pair", "images": "image", "boxes": "box", "cells": "cell", "patients": "patient",
+}  # fmt: skip
+"""Units as a single thing has them."""
 
 
 class Claim(BaseModel):
@@ -25,10 +33,12 @@ class Claim(BaseModel):
         measures it.
     tolerance
         Largest relative difference that still confirms a number without interval (0 for counts).
-    any_data
-        Whether the number is the same on any data (a property of the method).
     incomparable
         Why our number answers another question, where it does.
+    choice
+        Whether the value was chosen, not measured: nothing can confirm it.
+    reason
+        A sentence beside the verdict; ``{{name}}`` in it is the metric of that name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +53,7 @@ class Claim(BaseModel):
     metric: Any = None
     tolerance: float = 0.0
     incomparable: str | None = None
-    any_data: bool = False
+    choice: bool = False
     reason: str = ""
 
     @model_validator(mode="after")
@@ -70,12 +80,17 @@ class Answer(BaseModel):
     verdict: Verdict
     reason: str
 
+    @property
+    def counted(self) -> bool:
+        """Whether all our numbers are counts, of which nothing was sampled."""
+        return all(isinstance(metric.value, int) and metric.ci is None for metric in self.ours.values())
+
     def row(self) -> dict[str, str]:
         """Return the answer as one row of text."""
         return {
             "what": self.claim.what,
             "published": ("about " if self.claim.about else "") + _join(_flat(self.claim.value)),
-            "ours, 95 % interval": _join({key: metric.brief() for key, metric in self.ours.items()}) or "–",
+            "ours, 95 % interval": _join({key: single(metric).brief() for key, metric in self.ours.items()}) or "–",
             "verdict": self.verdict,
             "why": self.reason,
             "n": _join({key: metric.n for key, metric in self.ours.items()}) or "–",
@@ -105,10 +120,12 @@ def load_claims(path: Path | None = None) -> list[Claim]:
 def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Answer:
     """Compare a claim with our metrics.
 
-    A number with an interval confirms the claim if the published value lies inside it; a count or a number
-    without interval confirms it within the claim's tolerance. Numbers from synthetic data, from another release of
-    the data, or about another question are shown but not compared; where no release is registered, a difference may
-    be one of data and is not held against the claim.
+    A number with an interval confirms the claim if the published value lies inside it; outside it the claim is
+    undecided, since the published score has a sampling error of its own that no report states. A count or a number
+    without interval confirms the claim within its tolerance and contradicts it beyond. Of several values each must
+    agree to confirm the claim, and one count that differs contradicts it. Numbers from synthetic data, from another
+    release of the data, or about another question are shown but not compared; where no release is registered, a
+    difference may be one of data and is not held against the claim.
 
     Parameters
     ----------
@@ -123,20 +140,30 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
         return Answer(claim=claim, ours=ours, verdict=verdict, reason=reason)
 
     if not wanted:
-        return say("undecided", claim.reason or "no notebook measures this yet")
+        return say("undecided", claim.reason or (CHOICE if claim.choice else NO_DATA))
     if ours and claim.incomparable:
         return say("not comparable", claim.incomparable)
     if len(ours) < len(wanted):
         return say("undecided", f"not measured in this profile (notebook {claim.notebook}, data set {claim.dataset})")
-    if not claim.any_data and (why := _other_data(claim, use)):
+    if why := _other_data(claim, use):
         return say("not comparable", why)
     published = _flat(claim.value)
     misses = [key for key in wanted if not _agrees(published[key], ours[key], claim.tolerance)]
-    if misses and not claim.any_data and use.release == "unregistered":
+    if misses and use.release == "unregistered":
         return say("not comparable", "another copy of the data, perhaps: no digest of the published one is registered")
+    reason = fill_in(claim.reason, metrics, "")
+    if differ := [key for key in misses if ours[key].ci is None]:
+        return say("contradicted", reason or f"published and measured differ{_where(differ, wanted)}")
     if misses:
-        return say("contradicted", claim.reason or f"published and measured differ{_where(misses, wanted)}")
-    return say("confirmed", claim.reason or "published and measured agree")
+        outside = f"the published value lies outside our interval{_where(misses, wanted)}"
+        return say("undecided", f"{outside}, but has an error of its own, which the report does not state")
+    return say("confirmed", reason or "published and measured agree")
+
+
+def single(metric: Metric) -> Metric:
+    """Return a metric with its unit in the singular if its value is one."""
+    unit = SINGULAR.get(metric.unit, metric.unit) if metric.value == 1 else metric.unit
+    return metric.model_copy(update={"unit": unit})
 
 
 def digest(number: str) -> str:
@@ -192,5 +219,5 @@ def _join(values: dict[str, Any]) -> str:
 
 
 def _where(misses: list[str], wanted: dict[str, Any]) -> str:
-    names = [wanted[key] for key in misses]
+    names = [f"number {int(key) + 1}" if key.isdigit() else key for key in misses]
     return f" in {', '.join(names)}" if len(wanted) > 1 else ""

@@ -200,11 +200,14 @@ def list_data() -> None:
     from wbc_utils import paths
     from wbc_utils.data import registry
 
-    root = paths.data_root()
+    root, known = paths.data_root(), registry.load_registry()
     present = registry.available(root)
     typer.echo(f"data root: {root} (set WBC_DATA to change it)")
-    for name, entry in registry.load_registry().items():
-        typer.echo(f"  {name:10s} {'here' if name in present else '–   '}  {entry.licence:24s} {entry.title}")
+    width = max(map(len, known))
+    for name, entry in known.items():
+        typer.echo(f"  {name:{width}s} {'here' if name in present else '–   '}  {entry.licence:24s} {entry.title}")
+    if unknown := sorted(path.name for path in root.glob("[!.]*") if path.is_dir() and path.name not in known):
+        typer.echo(f"not known: {', '.join(unknown)} (to add one: CONTRIBUTING.md)")
 
 
 @data_app.command()

@@ -101,6 +101,9 @@ class _Run:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         (self.folder / "failed.ipynb").unlink(missing_ok=True)
+        wanted, found = getattr(self.checked, "datasets", []), {use.name for use in manifest.data}
+        if absent := [name for name in wanted if name not in found]:
+            say(f"{self.number} · {len(absent)} of {len(wanted)} wanted data sets are absent: {', '.join(absent)}")
         say(f"{self.number} · done in {manifest.seconds:.0f} s · {paths.reports_dir(self.checked.profile)}")
         return manifest
 
@@ -206,7 +209,8 @@ class _Run:
             tables.rename(old)
         staged_tables.rename(tables)
         shutil.rmtree(old, ignore_errors=True)
-        done.touch()
+        if not self.overrides:  # else `make report` makes the profile's own page again
+            done.touch()
 
     def _keep_failed(self, partial: Path) -> None:
         executed = partial / "notebook.ipynb"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +20,20 @@ def test_a_root_without_any_wanted_data_set_is_an_error_that_says_what_to_do(tmp
         overview.read_all(NAMES, tmp_path)
 
 
+def test_a_wrong_root_is_told_apart_by_what_lies_near_it(tmp_path):
+    (tmp_path / "root" / "bcd").mkdir(parents=True)
+    (tmp_path / "root" / "bcd" / "annotations.csv").touch()
+    named = rf"wanted data sets \(cbc, bcd\) lies .* {tmp_path / 'root'} holds bcd: set WBC_DATA to it\."
+    with pytest.raises(DataError, match=named):
+        overview.read_all(["cbc", "bcd"], tmp_path)
+
+
+def test_a_data_set_without_a_miniature_is_said_to_lack_one(tmp_path):
+    (tmp_path / registry.SYNTHETIC_MARK).write_text("{}")
+    with pytest.raises(DataError, match="No miniature of it is drawn there: see _WRITERS and VERSION"):
+        overview.read_all(["cbc"], tmp_path)
+
+
 def test_the_real_root_is_that_of_wbc_data(tmp_path, monkeypatch):
     monkeypatch.setenv("WBC_DATA", str(tmp_path))
     assert overview.open_root("real", 0) == tmp_path.resolve()
@@ -32,6 +48,16 @@ def test_the_image_table_has_every_image_once_with_its_finest_label(data):
     lymph = table[table["dataset"] == "lymph"]
     assert set(lymph["label"].dropna()) == {"reactive", "malignant"}
     assert lymph["group"].notna().all()
+
+
+def test_the_group_of_a_cell_is_its_patient_and_missing_where_unknown(data):
+    cells = data["segwbc"]
+    assert overview.image_table({"segwbc": cells})["group"].isna().all()
+    assert not overview.names_patients(cells)
+    half = cells.table["group"].where(cells.table.index < 5, "P1")
+    table = overview.image_table({"segwbc": replace(cells, table=cells.table.assign(group=half))})
+    assert table["group"].iloc[:5].isna().all()
+    assert set(table["group"].iloc[5:]) == {"P1"}
 
 
 def test_counts_add_up_to_the_tables_and_name_the_unlabelled(data):

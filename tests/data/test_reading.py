@@ -48,6 +48,14 @@ def test_an_unreadable_image_is_left_out_and_audited(tmp_path):
 
 
 def test_an_empty_split_is_named(tmp_path):
-    require_splits("cbc", tmp_path, ["train", "train", "test"], ["train", "test"])
-    with pytest.raises(DataError, match=r"cbc: the split\(s\) validation of"):
-        require_splits("cbc", tmp_path, ["train", "test"], ["train", "validation", "test"])
+    require_splits("cbc", tmp_path, ["train", "train", "test"], ["train", "test"], Audit("cbc"))
+    with pytest.raises(DataError, match=r"cbc: the split\(s\) validation of .* \(no image was found\)"):
+        require_splits("cbc", tmp_path, ["train", "test"], ["train", "validation", "test"], Audit("cbc"))
+
+
+def test_an_empty_split_is_explained_by_what_the_reader_found(tmp_path):
+    audit = Audit("cbc")
+    for image, reason in (("a", "unknown class x"), ("b", "annotation cannot be read"), ("c", "unknown class x")):
+        audit.add(image, None, reason, "dropped")
+    with pytest.raises(DataError, match=r"\(2 × unknown class x, 1 × annotation cannot be read\)"):
+        require_splits("cbc", tmp_path, [], ["train"], audit)

@@ -1,13 +1,27 @@
-"""The registry describes seven data sets, finds them under a root, and says which release it found."""
+"""The registry describes the data sets, finds them under a root, and says which release it found."""
 
 import hashlib
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
 from wbc_utils.data import registry
-from wbc_utils.data.registry import READERS, Entry, Release, available, get_entry, inspect, load_registry, locate, read
+from wbc_utils.data.registry import (
+    READERS,
+    Entry,
+    Release,
+    available,
+    get_entry,
+    inspect,
+    load_registry,
+    locate,
+    parse_registry,
+    read,
+)
+from wbc_utils.data.synthetic import tree
 from wbc_utils.data.tables import DataError
 
 
@@ -32,10 +46,8 @@ def registered(root, monkeypatch):
     monkeypatch.setattr(registry, "load_registry", lambda: {"bcd": entry})
 
 
-def test_seven_data_sets_are_described_and_each_has_a_reader():
-    found = load_registry()
-    assert list(found) == ["cbc", "bcd", "pbc", "segwbc", "lymph", "wbcbench", "cytologia"]
-    assert set(READERS) == set(found)
+def test_each_data_set_that_is_described_has_a_reader_and_a_miniature():
+    assert set(READERS) == set(load_registry()) == set(tree._WRITERS)
 
 
 @pytest.mark.parametrize("entry", load_registry().values(), ids=load_registry())
@@ -51,7 +63,7 @@ def test_every_entry_says_where_to_get_the_data_and_what_is_allowed(entry):
 
 
 def test_what_cannot_be_passed_on_has_no_archive():
-    assert [name for name, entry in load_registry().items() if entry.archive] == ["cbc", "bcd", "segwbc"]
+    assert not any(get_entry(name).archive for name in ("pbc", "lymph", "wbcbench", "cytologia"))
 
 
 def test_an_entry_is_frozen_and_refuses_unknown_fields():
@@ -62,7 +74,15 @@ def test_an_entry_is_frozen_and_refuses_unknown_fields():
         Entry(**entry.model_dump(), colour="red")
 
 
+def test_the_missing_and_the_surplus_fields_of_an_entry_are_named():
+    with pytest.raises(DataError, match=r"entry 'mine': what: Field required; .*; colour: Extra inputs") as caught:
+        parse_registry(b"mine: {title: Mine, colour: red}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_an_unknown_name_is_answered_with_the_nearest(root):
+    with pytest.raises(DataError, match=r"'sickle'\. To add one: CONTRIBUTING\.md\. Known: cbc, "):
+        get_entry("sickle")
     for function in (get_entry, lambda name: locate(name, root), lambda name: read(name, root)):
         with pytest.raises(DataError, match=r"Unknown data set 'cbcc'\. Did you mean 'cbc'\?"):
             function("cbcc")
@@ -96,8 +116,12 @@ def test_a_data_set_behind_an_account_is_explained_by_hand(root):
     assert "wbc data fetch" not in str(caught.value)
 
 
-def test_an_absent_root_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"data root .*nowhere does not exist"):
+def test_an_absent_root_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("WBC_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"data root .*nowhere does not exist, so"):
+        locate("bcd")
+    monkeypatch.delenv("WBC_DATA")
+    with pytest.raises(DataError, match=r"data root .*nowhere does not exist \(WBC_DATA is not set\), so"):
         locate("bcd", tmp_path / "nowhere")
 
 
@@ -120,6 +144,7 @@ def test_a_root_one_level_off_gets_a_hint(root, level, hint):
     with pytest.raises(DataError) as caught:
         locate("bcd", (root / level).resolve())
     assert hint.format(root=root) in str(caught.value)
+    assert "wbc data fetch" not in str(caught.value)
 
 
 def test_files_one_folder_too_deep_get_a_hint(root):
@@ -177,3 +202,20 @@ def test_reading_goes_to_the_reader_of_the_data_set(root):
     found = read("bcd", root)
     assert found.name == "bcd"
     assert found.table["class"].tolist() == ["RBC"]
+
+
+@pytest.mark.parametrize("splits", [["Train", "TestA"], ["train", ""], ["all", "test"]])
+def test_splits_of_a_reader_that_nothing_else_knows_are_refused(root, monkeypatch, splits):
+    found = read("bcd", root)
+    odd = replace(found, images=pd.concat([found.images] * 2).assign(split=splits))
+    monkeypatch.setitem(READERS, "bcd", lambda folder: odd)
+    with pytest.raises(DataError, match=r"bcd: the images of .* have the splits .* Map the words in the reader"):
+        read("bcd", root)
+
+
+def test_a_data_set_without_a_reader_is_said_to_lack_one(root, monkeypatch):
+    monkeypatch.delitem(READERS, "bcd")
+    with pytest.raises(
+        DataError, match=r"bcd is described in datasets\.yaml but has no reader: add one line to READERS"
+    ):
+        read("bcd", root)

@@ -37,6 +37,18 @@ def test_each_class_has_its_points_its_colour_and_its_code_at_the_median():
     assert in_data(axes, codes["EO"]) == pytest.approx([9, 9])
 
 
+@pytest.mark.parametrize("highlight", [(), {"EO"}])
+def test_all_points_and_codes_lie_inside_the_axes_also_those_drawn_last(highlight):
+    far = POINTS + np.array([[0, 0]] * 3 + [[0, 50]] * 3)
+    fig = embedding.scatter(far, LABELS, ORDER, "", highlight)
+    fig.canvas.draw()
+    axes = fig.axes[0]
+    inside = axes.transAxes.inverted().transform(axes.transData.transform(far))
+    assert ((inside >= 0) & (inside <= 1)).all()
+    assert all(0 <= part <= 1 for text in axes.texts for part in text.get_position())
+    assert in_data(axes, drawn_codes(axes)["EO"]) == pytest.approx([9, 59])
+
+
 def test_codes_at_one_place_are_moved_apart_with_lines_back():
     axes = embedding.scatter(np.zeros((4, 2)), ["MY", "MMY", "MY", "MMY"], ["MY", "MMY"], "").axes[0]
     heights = sorted(text.get_position()[1] for text in axes.texts)

@@ -1,3 +1,5 @@
+import pytest
+
 from wbc_utils.claims import Claim, answer
 from wbc_utils.figures import Link, findings
 from wbc_utils.manifest import Metric
@@ -12,9 +14,17 @@ def test_a_count_of_zero_is_no_finding():
     assert list(found["number"]) == ["2"]
 
 
+def test_duplicates_are_told_of_any_data_set_that_was_searched():
+    found = {f"mine.{what}": count(2) for what in ("exact_duplicate_groups", "near_duplicates")}
+    told = findings.data_findings({**found, "cbc.near_duplicates": count(1)})
+    assert list(told["finding"]) == [
+        "Nearly equal pictures within cbc", "Groups of equal pictures in mine", "Nearly equal pictures in mine",
+    ]  # fmt: skip
+
+
 def test_what_was_not_measured_is_not_said():
     assert findings.data_findings({}).empty
-    assert findings.data_answer({}, []).startswith("no published count can be compared")
+    assert findings.data_answer({}, []).startswith("No published count can be compared")
 
 
 def test_the_suite_tells_the_findings_of_all_pages_with_their_links(make_manifest):
@@ -31,4 +41,19 @@ def test_the_suite_tells_the_findings_of_all_pages_with_their_links(make_manifes
 def test_the_answer_counts_only_claims_that_were_compared():
     claim = Claim(id="a", seed="002", what="rows", dataset="cbc", value=7, notebook="01", metric="cbc.rows")
     undecided = answer(claim, {}, [])
-    assert "no published count" in findings.data_answer({}, [undecided])
+    assert "No published count" in findings.data_answer({}, [undecided])
+
+
+def test_a_single_thing_is_in_the_singular():
+    one = {"pbc.near_duplicates": Metric(value=1, n=10, unit="pairs")}
+    assert list(findings.data_findings(one)["number"]) == ["1 pair"]
+    assert list(findings.data_findings({"pbc.near_duplicates": Metric(value=2, n=10, unit="pairs")})["number"]) == [
+        "2 pairs"
+    ]
+
+
+@pytest.mark.parametrize(("copies", "said"), [(10, "All 10 published"), (7, "7 of 10 published")])
+def test_the_answer_says_how_many_validation_images_are_copies(copies, said):
+    found = {"cbc.validation_copies_of_train": count(copies), "cbc.validation_copies_of_test": count(2)}
+    text = findings.data_answer(found, [])
+    assert text.startswith(f"{said} validation images of cbc are copies of a training image, 2 of a test image; ")

@@ -96,7 +96,7 @@ def test_the_n_of_a_table_is_the_number_of_units_it_speaks_of(published):
         (pd.array([1234, None], dtype="Int64"), ["1\u202f234", "–"]),
         (np.array([0.5, np.nan]), ["0.500", "–"]),
         (np.array([0.5, np.nan], dtype="float32"), ["0.500", "–"]),
-        ([True, False], ["True", "False"]),
+        ([True, np.False_], ["yes", "no"]),
         (["a", None], ["a", "–"]),
         ([(1, 2), "007"], ["(1, 2)", "007"]),
     ],
@@ -156,7 +156,7 @@ def test_claims_are_shown_with_verdict_and_the_page_that_measured_them(published
     assert column(published[0], "claim") == ["a", "b"]
     assert column(published[0], "published") == ["3\u202f951", "3\u202f951"]
     assert column(published[0], "ours, 95 % interval") == ["3\u202f951", "–"]
-    assert column(published[0], "what") == ["rowspublished and measured agree", "rowsno notebook measures this yet"]
+    assert column(published[0], "what") == ["rowspublished and measured agree", "rowsthe data set is not at hand"]
     assert column(published[0], "verdict") == ["✓ confirmed", "? undecided"]
     assert column(published[0], "page") == ["01.html", "–"]
 

@@ -3,9 +3,9 @@ from wbc_utils.figures import Link, summary
 from wbc_utils.manifest import Metric
 
 
-def one(seed, verdict):
-    claim = Claim(id=f"{seed}-{verdict}", seed=seed, what="x", dataset="cbc", value=1)
-    return Answer(claim=claim, ours={}, verdict=verdict, reason="")
+def one(seed, verdict, ours=None, **changes):
+    claim = Claim(id=f"{seed}-{verdict}", seed=seed, what="x", dataset="cbc", value=1, **changes)
+    return Answer(claim=claim, ours={"": ours} if ours else {}, verdict=verdict, reason="")
 
 
 def test_verdicts_are_counted_by_report_with_every_column_present():
@@ -21,6 +21,20 @@ def test_the_metric_table_has_interval_and_page(make_manifest):
     assert row["page"] == Link("03.html", "03.html")
 
 
-def test_the_answer_counts_every_verdict():
-    text = summary.answer([one("001", "confirmed"), one("002", "undecided")])
-    assert text.startswith("Of 2 published claims 1 are confirmed, 0 contradicted")
+def test_an_interval_that_starts_below_zero_is_written_with_to(make_manifest):
+    metric = Metric(value=-0.04, ci=(-0.05, 0.1), n=7)
+    [row] = summary.metric_table({"03": make_manifest(metrics={"pbc.gain": metric})}).to_dict("records")
+    assert row["95 % interval"] == "-0.050 to 0.100"
+
+
+def test_the_answer_counts_every_verdict_and_tells_counts_from_scores():
+    count, score = Metric(value=1, n=7), Metric(value=0.9, ci=(0.8, 1.0), n=7)
+    text = summary.answer([one("001", "confirmed", count), one("001", "confirmed", score), one("002", "undecided")])
+    kinds = "(1 counts of files, images, boxes or patients, 1 scores)"
+    assert text.startswith(f"Of 3 published claims 2 are confirmed {kinds}, 0 contradicted,")
+
+
+def test_the_answer_says_why_claims_are_undecided():
+    open_ones = [one("000", "undecided"), one("000", "undecided", choice=True)]
+    text = summary.answer([*open_ones, one("001", "undecided", metric="cbc.number", notebook="05")])
+    assert "3 undecided: 1 state a choice or a rule, which cannot be measured, 1 lack their data set, and 1 are" in text

@@ -45,7 +45,7 @@ def texts(axes):
 def test_every_network_has_a_panel_for_its_loss_and_one_for_its_score_with_the_best_epoch():
     fig = training.curves({"a": history(0.5), "b": history(0.7)})
     assert titles(fig) == [
-        "a: loss", "macro-F1, best 0.500 (epoch 1)", "b: loss", "macro-F1, best 0.700 (epoch 1)",
+        "a: loss", "macro-F1, one view: 0.500 (epoch 1)", "b: loss", "macro-F1, one view: 0.700 (epoch 1)",
     ]  # fmt: skip
     loss, score, *_ = fig.axes
     assert loss.lines[0].get_ydata().tolist() == history(0.5)["loss"].tolist()
@@ -63,7 +63,7 @@ def test_scores_share_one_axis_and_losses_do_not():
 def test_an_epoch_without_a_score_is_never_the_best():
     one = history(0.5)
     one.loc[2, "validation_macro_f1"] = np.nan
-    assert titles(training.curves({"a": one}))[1] == "macro-F1, best 0.500 (epoch 1)"
+    assert titles(training.curves({"a": one}))[1] == "macro-F1, one view: 0.500 (epoch 1)"
 
 
 def test_bins_with_items_are_drawn_by_number_before_and_after():

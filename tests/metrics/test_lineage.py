@@ -15,6 +15,7 @@ def test_closed_blob_of_equal_types_has_all_neighbours_inside_and_of_the_same_ty
     found = blob(np.repeat(LABELS[:, None], 4, axis=1), LABELS, GROUPS, PRECURSORS, seed=0)
     assert found.inside.value == found.same.value == 1
     assert found.inside.n == 30
+    assert found.inside.ci == found.same.ci == (pytest.approx(0.025 ** (1 / 30)), 1)
 
 
 def test_neighbours_by_frequency_give_the_share_that_chance_gives():

@@ -151,7 +151,7 @@ def test_inner_folds_are_of_training_rows_and_keep_groups_whole(make_table):
 
     def folder(y, groups):
         number = group_folds(y, groups, k=2, seed=0)
-        seen.append((set(groups), checks.group_across_splits(groups, number, "inner").status))
+        seen.append((set(groups), checks.group_across_splits(groups, number, "inner", patients=True).status))
         return number
 
     nested_search(NEAREST, table, {"n_neighbors": [1]}, folder)

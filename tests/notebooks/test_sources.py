@@ -92,8 +92,7 @@ def test_each_parameter_line_equals_its_model_field(number):
     found = {}
     for node in ast.parse(source).body:
         assert isinstance(node, ast.AnnAssign)
-        assert node.lineno == node.end_lineno
-        found[node.target.id] = (ast.literal_eval(node.value), comments[node.lineno])
+        found[node.target.id] = (ast.literal_eval(node.value), comments[node.end_lineno])
     assert found == {name: (field.default, field.description) for name, field in model.model_fields.items()}
 
 

@@ -29,7 +29,7 @@ def test_row_says_title_question_answer_number_interval_n_time_and_checks(rows):
     text = words(rows[1])
     for expected in (
         "From EfficientNet to ConvNeXt", "Which single change buys the most?", "gains three points", "0.812",
-        "95 % interval 0.791–0.834", "n = 17 092, test", "1 h 30 min", "✓ 1 passed",
+        "95 % interval 0.791–0.834", "n = 17 092, test", "1 h 30 min", "own method: ✓ all 1 pass",
     ):  # fmt: skip
         assert expected in text
 
@@ -39,7 +39,23 @@ def test_number_without_an_interval_says_why(rows):
 
 
 def test_failed_and_warned_checks_are_counted(rows):
-    assert "checks: ✗ 1 failed , ! 1 warned of 3" in words(rows[0])
+    assert "checks: own method: ✗ 1 failed , ! 1 warned of 3" in words(rows[0])
+
+
+def test_faults_of_reports_and_planted_ones_are_not_counted_as_our_own(entries, manifest):
+    failed, warned, passed = manifest.checks
+    checks = [
+        failed.model_copy(update={"data": "cbc, as published"}),
+        failed.model_copy(update={"data": "cbc, as tuned in report 002"}),
+        warned.model_copy(update={"data": "pbc, before the split (the lesson)"}),
+        passed.model_copy(update={"data": "lymph, as published"}),
+        passed,
+    ]
+    entry = entries[0]._replace(manifest=manifest.model_copy(update={"checks": checks}))
+    status = BeautifulSoup(render.index("demo", [entry]), "html.parser").select_one(".status")
+    expected = "own method: ✓ all 1 pass ; found in reports or data: 2; made on purpose as a lesson: 1"
+    assert words(status).endswith(expected)
+    assert status.select(".failed, .warned") == []
 
 
 def test_status_is_a_word_beside_its_mark(rows):

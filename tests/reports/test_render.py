@@ -196,6 +196,22 @@ def test_filled_in_values_are_not_read_as_markdown(shown):
     assert page.select_one(".answer").get_text() == "Answer *x* [y](javascript:z) `c` <b>"
 
 
+def test_negative_numbers_have_a_minus_sign_and_names_keep_their_hyphen(shown):
+    gain = Metric(value=-0.04, ci=(-0.05, 0.1), n=7)
+    frame = DataFrame({"image": ["image-1"], "gain": ["-0.040 (-0.050 to 0.100)"], "low": ["-0.000"]})
+    page = shown(
+        markdown("It changes by {{x}}; run `--set seed=-1`."), code("1", table_output(frame, "from -1 to 1", 1)),
+        metrics={"x": gain}, answer="A loss of -0.04.",
+    )  # fmt: skip
+    assert page.select_one(".answer").get_text() == "Answer A loss of −0.04."
+    text = page.main.get_text()
+    assert "It changes by −0.040 (95 % interval −0.050 to 0.100); run --set seed=-1." in text
+    assert [cell.get_text() for cell in page.select("#table-1 td")] == ["image-1", "−0.040 (−0.050 to 0.100)", "0.000"]
+    assert page.select_one("#table-1 figcaption").get_text().startswith("Table 1. from −1 to 1")
+    [_, row] = page.select("#recorded-numbers + div tr")
+    assert [cell.get_text() for cell in row.select(".number")] == ["−0.040", "−0.050 to 0.100", "7"]
+
+
 def test_placeholder_in_a_heading_is_filled_in_the_contents_too(shown):
     page = shown(markdown("## Found {{x}}"), metrics={"x": Metric(value=3, n=3)})
     assert page.select_one(".contents a").get_text() == "Found 3"

@@ -79,7 +79,7 @@ def test_a_run_killed_between_two_of_its_results_is_not_done_and_leaves_nothing_
     assert sum(toy.outputs()[path] != content for path, content in before.items()) == 2
     assert not (toy.run_folder / "done").exists()
     assert list(toy.root.rglob(".99.*")) + list(toy.root.rglob(".notebook.*"))
-    run.run_notebook("99", "demo", {"seed": 1})
+    run.run_notebook("99", "demo")
     assert (toy.run_folder / "done").exists()
     left = {path.name for folder in (toy.run_folder, toy.page.parent, toy.manifest.parent) for path in folder.iterdir()}
     assert left == {".lock", "done", "notebook.ipynb", "tables", "99.html", "manifests", "99.json"}

@@ -39,6 +39,10 @@ LAYOUTS = {
 """Folders, which get files of any kind, and tables, which are mostly as they should be."""
 
 
+def test_every_data_set_has_a_layout_to_mutate():
+    assert set(LAYOUTS) == set(registry.load_registry())
+
+
 def png():
     file = io.BytesIO()
     Image.new("RGB", (12, 9), (200, 180, 190)).save(file, "PNG")

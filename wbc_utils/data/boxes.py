@@ -194,7 +194,7 @@ def _assemble(
     ratios: bool = False,
 ) -> Dataset:
     images = read_image_table(folder, splits, audit)
-    require_splits(name, folder, images["split"], expected)
+    require_splits(name, folder, images["split"], expected, audit)
     table = _usable(table, images, splits, classes, audit)
     if table.empty:
         reasons = listed(sorted({row[3] for row in audit.rows})) or "its table has no rows"

@@ -51,7 +51,7 @@ def read_pbc(folder: Path) -> Dataset:
             if prefix not in PBC_CLASSES[label]:
                 audit.add(path, None, "prefix belongs to another folder", "kept under both labels")
             rows.append((path, label, prefix, "", "all"))
-    return _assemble("pbc", folder, pd.DataFrame(rows, columns=list(CELL_COLUMNS)), audit)
+    return assemble("pbc", folder, pd.DataFrame(rows, columns=list(CELL_COLUMNS)), audit)
 
 
 def read_attributes(folder: Path) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def read_segwbc(folder: Path) -> Dataset:
         rows.append((path, code, code, "", "all", mask.relative_to(folder).as_posix() if mask.is_file() else None))
     for image in images.values():
         audit.add(image.relative_to(folder).as_posix(), None, "image without annotation", "dropped")
-    return _assemble("segwbc", folder, pd.DataFrame(rows, columns=[*CELL_COLUMNS, "mask"]), audit)
+    return assemble("segwbc", folder, pd.DataFrame(rows, columns=[*CELL_COLUMNS, "mask"]), audit)
 
 
 def read_wbcbench(folder: Path) -> Dataset:
@@ -127,7 +127,7 @@ def read_wbcbench(folder: Path) -> Dataset:
     for path in sorted(set(images.values()) - set(rows)):
         audit.add(path, None, "image without annotation", "dropped")
     table = pd.DataFrame(rows.values(), columns=list(CELL_COLUMNS))
-    return _assemble("wbcbench", folder, table, audit, {split for _, _, split, _ in listed})
+    return assemble("wbcbench", folder, table, audit, {split for _, _, split, _ in listed})
 
 
 def _listed(folder: Path) -> list[tuple[str, str | None, str, int]]:
@@ -158,10 +158,22 @@ def _by_name(folder: Path, audit: Audit) -> dict[str, str]:
     return found
 
 
-def _assemble(
-    name: str, folder: Path, table: pd.DataFrame, audit: Audit, expected: Iterable[str] = ("all",)
-) -> Dataset:
+def assemble(name: str, folder: Path, table: pd.DataFrame, audit: Audit, expected: Iterable[str] = ("all",)) -> Dataset:
+    """Make the data set of a table of cells: those whose image can be read, the others are in the audit.
+
+    Parameters
+    ----------
+    table
+        ``CELL_COLUMNS`` and what the data set has beside.
+    expected
+        Splits that must have an image.
+
+    Raises
+    ------
+    DataError
+        If one of them has none.
+    """
     images = read_image_table(folder, dict(zip(table["path"], table["split"], strict=True)), audit)
-    require_splits(name, folder, images["split"], expected)
+    require_splits(name, folder, images["split"], expected, audit)
     table = table[table["path"].isin(images["image"])].reset_index(drop=True)
     return Dataset(name, table, images, audit.frame())

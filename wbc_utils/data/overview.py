@@ -39,11 +39,14 @@ def read_all(names: Iterable[str], root: Path) -> dict[str, Dataset]:
     wbc_utils.data.tables.DataError
         If none of them does.
     """
-    present = [name for name in names if registry.get_entry(name).is_in(root / name)]
+    wanted = list(names)
+    present = [name for name in wanted if registry.get_entry(name).is_in(root / name)]
     if not present:
+        hints = filter(None, (registry.hint(name, root) for name in wanted))
         raise DataError(
-            f"none of the wanted data sets lies under {root}. Set WBC_DATA to the folder that holds them "
-            "(`wbc data list` shows what is there), or run with data_source=synthetic."
+            f"none of the wanted data sets ({', '.join(wanted)}) lies under {root}."
+            f"{next(hints, ' Set WBC_DATA to the folder that holds them, or run with data_source=synthetic.')} "
+            "`wbc data list` shows what is there."
         )
     return {name: registry.read(name, root) for name in present}
 
@@ -58,6 +61,18 @@ def has_boxes(dataset: Dataset) -> bool:
     return "xmin" in dataset.table
 
 
+def has_patients(dataset: Dataset) -> bool:
+    """Return whether a data set has one row a patient, with a bag of images, rather than boxes or single cells."""
+    return "paths" in dataset.table
+
+
+def names_patients(dataset: Dataset) -> bool:
+    """Return whether it is known of every image of a data set which patient it comes from."""
+    if "group" not in dataset.table:
+        return has_patients(dataset)
+    return bool((dataset.table["group"].notna() & (dataset.table["group"] != "")).all())
+
+
 def image_table(datasets: dict[str, Dataset]) -> pd.DataFrame:
     """Return one row an image: ``dataset``, ``image``, ``path``, ``split``, ``label``, ``group``.
 
@@ -68,8 +83,10 @@ def image_table(datasets: dict[str, Dataset]) -> pd.DataFrame:
     for name, dataset in datasets.items():
         part = dataset.images[["image", "path", "split"]].assign(dataset=name, label=None, group=None)
         if "fine_label" in dataset.table:
-            part["label"] = part["image"].map(dataset.table.set_index("path")["fine_label"])
-        elif "paths" in dataset.table:
+            cells = dataset.table.set_index("path")
+            part["label"] = part["image"].map(cells["fine_label"])
+            part["group"] = part["image"].map(cells["group"].mask(cells["group"] == ""))
+        elif has_patients(dataset):
             bags = dataset.table.explode("paths").set_index("paths")
             part["label"] = part["image"].map(bags["label"].map(DIAGNOSES))
             part["group"] = part["image"].map(bags["id"])
@@ -113,7 +130,7 @@ def class_counts(datasets: dict[str, Dataset]) -> pd.DataFrame:
     """Return one row a data set, split and class: ``objects`` (boxes, cells or patients)."""
     parts = []
     for name, dataset in datasets.items():
-        if "paths" in dataset.table:
+        if has_patients(dataset):
             labels = dataset.table["label"].map(DIAGNOSES)
         else:
             labels = dataset.table["class" if has_boxes(dataset) else "fine_label"]

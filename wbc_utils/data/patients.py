@@ -71,7 +71,7 @@ def read_lymph(folder: Path, needed: Sequence[str] = ("train",)) -> Dataset:
         for image in bags[patient]
     }
     images = read_image_table(folder, splits, audit)
-    require_splits("lymph", folder, images["split"], needed)
+    require_splits("lymph", folder, images["split"], needed, audit)
     readable = set(images["image"])
     rows = []
     for patient, (row, entry) in known.items():

@@ -1,8 +1,9 @@
 """The splits that all later notebooks use: published ones cleaned of leaks, our own where none is published.
 
-Every table has one row an image (a patient for ``lymph``): its key, ``split`` (``train``, ``validation``, ``test``
-or ``excluded``), ``fold`` (missing outside cross-validation), ``cluster`` (duplicates share it) and ``reason`` (why a
-row is excluded). A cluster or a patient is never in two splits or two folds.
+Every table has one row an image, or a patient where there is a bag of images each: its key, ``split`` (``train``,
+``validation``, ``test`` or ``excluded``), ``fold`` (missing outside cross-validation), ``cluster`` (duplicates share
+it, and images of one patient) and ``reason`` (why a row is excluded). A cluster is never in two splits or two folds,
+unless a published split divides a patient, which ``WBC002`` then says.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 
 from wbc_utils import checks
 from wbc_utils.data import duplicates
-from wbc_utils.data.overview import has_boxes, without_identifiers
+from wbc_utils.data.overview import has_boxes, has_patients, names_patients, without_identifiers
 from wbc_utils.data.splits import group_folds, multilabel_folds, stratified_groups
 from wbc_utils.data.tables import Dataset
 from wbc_utils.labels import DIAGNOSES
@@ -49,13 +50,13 @@ def split_table(dataset: Dataset, scanned: pd.DataFrame, folds: int, seed: int) 
         If there are fewer groups than folds.
     """
     own = scanned[(scanned["dataset"] == dataset.name) & scanned["digest"].notna()].reset_index(drop=True)
-    if dataset.name == "lymph":
+    if has_patients(dataset):
         return _patients(dataset, own, folds, seed)
     table = own[["image", "split", "cluster"]].assign(reason="")
-    if dataset.name in ("cbc", "wbcbench"):
+    if table["split"].nunique() > 1:
         table = _without_leaks(table)
     if own["label"].notna().any():
-        return _cells(table, own["label"], folds, seed)
+        return _cells(table, own["label"], own["group"], folds, seed)
     return _fields(table, dataset, own["brightness"], folds, seed)
 
 
@@ -71,7 +72,16 @@ def _without_leaks(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _cells(table: pd.DataFrame, labels: pd.Series, folds: int, seed: int) -> pd.DataFrame:
+def _joined(clusters: pd.Series, groups: pd.Series) -> np.ndarray:
+    """Return the clusters anew, those that share a group (a patient) as one; a missing group joins nothing."""
+    pairs = []
+    for key in (clusters, groups.dropna()):
+        first = key.index.to_series().groupby(key).transform("first")
+        pairs.append(np.column_stack([first, first.index]))
+    return duplicates.clusters(len(clusters), np.concatenate(pairs))
+
+
+def _cells(table: pd.DataFrame, labels: pd.Series, groups: pd.Series, folds: int, seed: int) -> pd.DataFrame:
     """Split labelled cell images by class; clusters under two labels are of no use as truth and excluded.
 
     Folds hold every used image except those of a published test split: cross-validation and our own three-way split
@@ -82,6 +92,8 @@ def _cells(table: pd.DataFrame, labels: pd.Series, folds: int, seed: int) -> pd.
         split=table["split"].mask(torn, "excluded"),
         reason=table["reason"].mask(torn, "same picture under two labels"),
     )
+    if groups.notna().any():
+        table["cluster"] = _joined(table["cluster"], groups)
     used = table["split"] != "excluded"
     in_folds = used & (table["split"] != "test")
     if set(table.loc[used, "split"]) == {"all"}:
@@ -101,6 +113,8 @@ def _fields(table: pd.DataFrame, dataset: Dataset, brightness: pd.Series, folds:
     if dataset.name == "bcd":
         whites = table["image"].map((boxes["class"] == "WBC").groupby(boxes["image"]).sum()).clip(upper=2)
         table = table.assign(split=stratified_groups(whites, table["cluster"], BCD_FRACTIONS, seed))
+    elif set(table["split"]) == {"all"}:
+        table = table.assign(split=stratified_groups(label_sets, table["cluster"], OWN_FRACTIONS, seed))
     used = table["split"].isin(["train", "validation"])
     numbers = multilabel_folds(
         list(label_sets[used]), size_bin[used], bright_bin[used], table.loc[used, "cluster"], folds, seed
@@ -169,28 +183,31 @@ def method_checks(
         if len(set(dataset.images["split"])) > 1:
             found.append(checks.duplicate_across_splits(scan.frame(), f"{name}, as published"))
         used = table[table["split"] != "excluded"]
-        found.append(checks.group_across_splits(used["cluster"], used["split"], f"{name}, as split here"))
+        patients, here = names_patients(dataset), f"{name}, as split here"
+        found.append(checks.group_across_splits(used["cluster"], used["split"], here, patients=patients))
         if has_boxes(dataset):
             keys = dataset.table[["image", "xmin", "ymin", "xmax", "ymax"]].itertuples(index=False, name=None)
-            found.append(checks.conflicting_labels(list(keys), list(dataset.table["class"]), name))
-        elif name != "lymph":
+            published = f"{name}, as published"
+            found.append(checks.conflicting_labels(list(keys), list(dataset.table["class"]), published))
+        elif not has_patients(dataset):
             labels = scan.images.set_index("image")["label"].reindex(used["image"])
-            found.append(checks.class_too_small(list(labels), list(used["cluster"]), folds, name))
+            found.append(checks.class_too_small(list(labels), list(used["cluster"]), folds, f"{name}, as published"))
         else:
             labelled = dataset.table.dropna(subset="label")
             labels = labelled["label"].map(DIAGNOSES)
-            found.append(checks.class_too_small(list(labels), list(labelled["id"]), folds, name))
-        broken = without_identifiers(scan.unreadable)["image"]
-        found.append(checks.broken_images(list(broken), len(scan.images), name))
+            found.append(checks.class_too_small(list(labels), list(labelled["id"]), folds, f"{name}, as published"))
+        dropped = dataset.audit[dataset.audit["reason"].str.startswith("image cannot be read")]
+        broken = without_identifiers(pd.concat([scan.unreadable, dropped]))["image"]
+        found.append(checks.broken_images(list(broken), len(scan.images) + len(dropped), name))
     return found
 
 
 def sizes(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return one row a data set with the number of images (patients for ``lymph``) in each split."""
+    """Return one row a data set with the number of images, or patients, in each split."""
     rows = []
     for name, table in tables.items():
         count = table["split"].value_counts()
         found = {split: int(count.get(split, 0)) for split in (*PUBLISHED_PRIORITY[::-1], "excluded")}
-        rows.append({"data set": name, "unit": "patients" if name == "lymph" else "images", **found,
+        rows.append({"data set": name, "unit": "patients" if "id" in table else "images", **found,
                      "in folds": int(table["fold"].notna().sum())})  # fmt: skip
     return pd.DataFrame(rows)

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -77,13 +78,15 @@ def read_image_table(folder: Path, splits: Mapping[str, str], audit: Audit) -> p
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS)).astype({"width": "int64", "height": "int64"})
 
 
-def require_splits(name: str, folder: Path, found: Iterable[str], expected: Iterable[str]) -> None:
-    """Raise DataError if one of the expected splits has nothing in it."""
+def require_splits(name: str, folder: Path, found: Iterable[str], expected: Iterable[str], audit: Audit) -> None:
+    """Raise DataError, with the findings counted, if one of the expected splits has nothing in it."""
     empty = sorted(set(expected) - set(found))
     if empty:
+        counted = Counter(reason for _, _, _, reason, _ in audit.rows).most_common()
+        reasons = listed([f"{count} × {reason}" for reason, count in counted]) or "no image was found"
         raise DataError(
-            f"{name}: the split(s) {listed(empty)} of {folder} have no usable image. Look at the folder, or fetch "
-            f"the data set again into another root: wbc data fetch {name}"
+            f"{name}: the split(s) {listed(empty)} of {folder} have no usable image ({reasons}). Look at the folder, "
+            f"or fetch the data set again into another root: wbc data fetch {name}"
         )
 
 

@@ -1,17 +1,18 @@
 """The registry: which data sets there are, where they lie, whether they are the published ones, how they are read."""
 
 import difflib
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wbc_utils import plain_yaml
 from wbc_utils.data import boxes, cells, patients
-from wbc_utils.data.tables import DataError, Dataset
+from wbc_utils.data.tables import SPLITS, DataError, Dataset, listed
 from wbc_utils.manifest import DataUse
 from wbc_utils.paths import data_root
 from wbc_utils.repro import digest_tree
@@ -103,6 +104,11 @@ def parse_registry(content: bytes) -> dict[str, Entry]:
         for name, fields in plain_yaml.load(content).items():
             entries[name] = Entry.model_validate({**fields, "name": name})
         return entries
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise DataError(
+            f"the registry of data sets cannot be read, entry {name!r:.60}: {wrong}. Its head says what belongs there."
+        ) from error
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise DataError(
             f"the registry of data sets cannot be read, last entry {name!r:.60}: {error}. Its head says what belongs "
@@ -116,12 +122,13 @@ def get_entry(name: str) -> Entry:
     Raises
     ------
     DataError
-        If there is no such data set; the message names the nearest.
+        If there is no such data set; the message names one that is spelled alike.
     """
     registry = load_registry()
     if name not in registry:
-        near = difflib.get_close_matches(name, registry, n=1, cutoff=0)
-        raise DataError(f"Unknown data set {name!r:.60}. Did you mean {near[0]!r}? Known: {', '.join(registry)}.")
+        near = difflib.get_close_matches(name, registry, n=1)
+        advice = f"Did you mean {near[0]!r}?" if near else "To add one: CONTRIBUTING.md."
+        raise DataError(f"Unknown data set {name!r:.60}. {advice} Known: {', '.join(registry)}.")
     return registry[name]
 
 
@@ -152,7 +159,7 @@ def locate(name: str, root: Path | None = None) -> Path:
     folder = root / name
     if entry.is_in(folder):
         return folder
-    raise DataError(f"{_what_is_there(entry, root)}{_hint(entry, root)} {entry.how_to_get(root)}")
+    raise DataError(f"{_what_is_there(entry, root)}{hint(name, root) or f' {entry.how_to_get(root)}'}")
 
 
 def inspect(name: str, root: Path | None = None) -> DataUse:
@@ -191,9 +198,21 @@ def read(name: str, root: Path | None = None) -> Dataset:
     Raises
     ------
     DataError
-        See `locate` and the reader of the data set.
+        See `locate` and the reader of the data set; or if it has none, or a split is none of `SPLITS`.
     """
-    return READERS[get_entry(name).name](locate(name, root))
+    folder = locate(name, root)
+    if name not in READERS:
+        raise DataError(
+            f"{name} is described in datasets.yaml but has no reader: add one line to READERS in registry.py."
+        )
+    dataset = READERS[name](folder)
+    splits = set(dataset.images["split"])
+    if not splits <= set(SPLITS) or ("all" in splits and len(splits) > 1):
+        raise DataError(
+            f"{name}: the images of {folder} have the splits {listed(sorted(splits))}; allowed are all of them in "
+            f"'all', or each in one of {', '.join(SPLITS[1:])}. Map the words in the reader."
+        )
+    return dataset
 
 
 def _compare(entry: Entry, folder: Path, files: int, digest: str) -> tuple[str, str]:
@@ -213,14 +232,19 @@ def _what_is_there(entry: Entry, root: Path) -> str:
     if folder.is_dir():
         return f"{folder} has no file that matches {', '.join(entry.files)}."
     if not root.is_dir():
-        return f"The data root {root} does not exist, so there is no {entry.name} in it."
+        unset = "" if os.environ.get("WBC_DATA") else " (WBC_DATA is not set)"
+        return f"The data root {root} does not exist{unset}, so there is no {entry.name} in it."
     names = sorted(path.name for path in root.iterdir())
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"{folder} does not exist. The data root {root} holds: {shown or 'nothing'}."
 
 
-def _hint(entry: Entry, root: Path) -> str:
-    """Look one level up and down for the data set; patterns that match anywhere say nothing about a level."""
+def hint(name: str, root: Path) -> str:
+    """Say what is amiss with a root that lacks a data set, after a look one level up and down; empty if not known."""
+    if (root / SYNTHETIC_MARK).is_file():
+        return " No miniature of it is drawn there: see _WRITERS and VERSION in wbc_utils/data/synthetic/tree.py."
+    entry = get_entry(name)
+    # patterns that match anywhere say nothing about a level
     telling = entry.model_copy(update={"files": tuple(p for p in entry.files if not p.startswith("**"))})
     if root.is_dir() and telling.is_in(root):
         return f" The root itself is {entry.name}: set WBC_DATA to {root.parent} and name the folder {entry.name}."

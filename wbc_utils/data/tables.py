@@ -1,4 +1,19 @@
-"""What every reader returns: a tidy table, the images it speaks of, and an audit in which nothing is silent."""
+"""What every reader returns: a tidy table, the images it speaks of, and an audit in which nothing is silent.
+
+Paths are relative to the data set's folder, in POSIX form: ``path`` of a cell and each of a patient's ``paths`` equal
+``image`` in the table of images, the key of everything that follows.
+
+split
+    One of ``SPLITS``; ``all``, where none is published, for the whole data set alone.
+class, xmin, ymin, xmax, ymax, source_row
+    Of a box: its class, its borders in pixels from the upper left corner, ``xmax`` and ``ymax`` exclusive, and its row
+    in the file it comes from.
+fine_label, label
+    Of a cell: the class that is counted, split and learned, a code of `wbc_utils.labels`, and the coarser class that
+    the data set gives, the same where there is none. Of a patient ``label`` is 0 or 1, missing in the test split.
+group
+    Of a cell: its patient, ``""`` where unknown.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +24,7 @@ BOX_COLUMNS = ("image", "class", "xmin", "ymin", "xmax", "ymax", "split", "sourc
 CELL_COLUMNS = ("path", "label", "fine_label", "group", "split")
 PATIENT_COLUMNS = ("id", "label", "age", "sex", "lymphocyte_count", "split", "paths")
 IMAGE_COLUMNS = ("image", "path", "split", "width", "height")
+SPLITS = ("all", "train", "validation", "test")
 AUDIT_COLUMNS = ("dataset", "image", "row", "reason", "decision")
 
 

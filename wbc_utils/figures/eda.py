@@ -121,7 +121,7 @@ def color_statistics(images: pd.DataFrame, title: str) -> Figure:
     fig, axes = plt.subplots(figsize=(6.0, 4.4))
     colors = plt.colormaps["tab10"].colors
     for index, (name, own) in enumerate(images.groupby("dataset", sort=True)):
-        style = {"marker": MARKERS[index % len(MARKERS)], "color": colors[index], "linewidths": 0}
+        style = {"marker": MARKERS[index % len(MARKERS)], "color": colors[index % len(colors)], "linewidths": 0}
         axes.scatter(own["brightness"], own["saturation"], s=10, alpha=0.4, rasterized=True, **style)
         axes.scatter([], [], s=30, label=f"{name} ({len(own)})", **style)
     axes.set(xlabel="mean brightness", ylabel="mean saturation", title=title)

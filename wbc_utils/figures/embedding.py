@@ -71,7 +71,7 @@ def scatter(
 
 def _write_codes(axes: Axes, medians: dict[str, np.ndarray], bold: Collection[str]) -> None:
     """Write each code at its place, moved where codes would overlap, with a line back to the place."""
-    axes.autoscale(False)
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # asked for, they hold all points drawn so far
     to_axes = axes.transAxes.inverted()
     places = to_axes.transform(axes.transData.transform(np.array(list(medians.values()))))
     moved = apart(places, width=0.02 * max(map(len, medians)), height=0.045)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from wbc_utils.claims import Answer
+from wbc_utils.claims import Answer, single
 from wbc_utils.figures.show import Link
 from wbc_utils.manifest import Manifest, Metric
 
@@ -32,17 +32,12 @@ IN_DATA: tuple[Finding, ...] = (
         "A random 80/20 split can put the same field on both sides."),
     Finding("bcd.images_over_10_percent_wbc", "Images of bcd with more than 10 % white cells among the boxes",
         "Report 003 puts the share at 10 % or less in each image."),
-    *(finding for name in ("pbc", "segwbc", "lymph", "wbcbench", "cytologia") for finding in (
-        Finding(f"{name}.exact_duplicate_groups", f"Groups of equal pictures in {name}",
-            "Random splits divide some of them; every score is then a little too good."),
-        Finding(f"{name}.near_duplicates", f"Nearly equal pictures in {name}",
-            "As above; they escape a comparison of files or digests."))),
     Finding("pbc.conflicting_duplicate_groups", "Equal pictures under different labels in pbc",
         "At least one label is wrong; no classifier can get both right."),
     Finding("pbc.unspecific_cells", "Cells of pbc whose label names no specific type (IG, NEUTROPHIL)",
         "As classes of their own they overlap with the types they contain."),
 )  # fmt: skip
-"""What the audit of notebook 01 looks for; a count of zero is no finding."""
+"""What the audit of notebook 01 looks for beside `in_each`; a count of zero is no finding."""
 
 IN_METHODS: tuple[Finding, ...] = (
     Finding("pbc.inflation_by_leaky_smote", "Macro-F1 that SMOTE before the split adds over SMOTE inside the folds",
@@ -53,7 +48,7 @@ IN_METHODS: tuple[Finding, ...] = (
         "A published difference of this size between two single trainings says nothing about the methods."),
     Finding("segwbc.balanced_accuracy_e", "Mean recall on another laboratory's cells, network that is best at home",
         "A score inside one collection is no score for the next microscope."),
-    Finding("pbc.unspecific_on_grey_slides", "Share of the labels IG and NEUTROPHIL on slides of another lamp",
+    Finding("pbc.unspecific_on_grey_slides", "Share of labels IG and NEUTROPHIL in another acquisition (grey slides)",
         "Where it is near one, these labels name a batch of pictures, not a cell."),
     Finding("pbc.ig_from_border", "How well the colour of the empty slide tells IG from its subtypes",
         "A classifier can be right without looking at the cell."),
@@ -79,11 +74,25 @@ IN_METHODS: tuple[Finding, ...] = (
 """What the other notebooks measure beside the reports' questions."""
 
 
+def in_each(metrics: Mapping[str, Metric]) -> list[Finding]:
+    """Return what is looked for in every measured data set that has no words of its own in `IN_DATA`."""
+    told, found = {one.metric for one in IN_DATA}, []
+    for near in (metric for metric in metrics if metric.endswith(".near_duplicates") and metric not in told):
+        name = near.removesuffix(".near_duplicates")
+        found += [
+            Finding(f"{name}.exact_duplicate_groups", f"Groups of equal pictures in {name}",
+                "Random splits divide some of them; every score is then a little too good."),
+            Finding(near, f"Nearly equal pictures in {name}",
+                "As above; they escape a comparison of files or digests."),
+        ]  # fmt: skip
+    return found
+
+
 def data_findings(metrics: Mapping[str, Metric]) -> pd.DataFrame:
     """Return what the audit of notebook 01 found and no report mentions: ``finding``, ``number``, ``what it means``."""
     rows = [
-        {"finding": one.finding, "number": str(metrics[one.metric]), "what it means": one.meaning}
-        for one in IN_DATA
+        {"finding": one.finding, "number": str(single(metrics[one.metric])), "what it means": one.meaning}
+        for one in (*IN_DATA, *in_each(metrics))
         if one.metric in metrics and metrics[one.metric].value > 0
     ]
     return pd.DataFrame(rows, columns=["finding", "number", "what it means"])
@@ -95,7 +104,7 @@ def untold(manifests: Mapping[str, Manifest]) -> pd.DataFrame:
     for number, manifest in manifests.items():
         found = data_findings(manifest.metrics)
         others = [one for one in IN_METHODS if one.metric in manifest.metrics]
-        rows = [(one.finding, str(manifest.metrics[one.metric]), one.meaning) for one in others]
+        rows = [(one.finding, str(single(manifest.metrics[one.metric])), one.meaning) for one in others]
         both = pd.concat([found, pd.DataFrame(rows, columns=found.columns)], ignore_index=True)
         parts.append(both.assign(page=[Link(f"{number}.html", f"{number}.html")] * len(both)))
     return pd.concat(parts, ignore_index=True) if parts else data_findings({}).assign(page=[])
@@ -104,9 +113,12 @@ def untold(manifests: Mapping[str, Manifest]) -> pd.DataFrame:
 def data_answer(metrics: dict[str, Metric], answers: Iterable[Answer]) -> str:
     """Return the one-sentence answer of notebook 01."""
     parts = []
-    if "cbc.exact_duplicates_across_splits" in metrics:
-        pairs = metrics["cbc.exact_duplicates_across_splits"].value
-        parts.append(f"{pairs} pictures of cbc stand in two of its published splits")
+    if "cbc.validation_copies_of_train" in metrics:
+        train, test = (metrics[f"cbc.validation_copies_of_{split}"] for split in ("train", "test"))
+        share = f"all {train.n}" if train.value == train.n else f"{train.value} of {train.n}"
+        parts.append(
+            f"{share} published validation images of cbc are copies of a training image, {test.value} of a test image"
+        )
     if "bcd.duplicate_annotations" in metrics:
         parts.append(f"{metrics['bcd.duplicate_annotations'].value} boxes of bcd carry two labels")
     if "pbc.exact_duplicate_groups" in metrics:
@@ -119,4 +131,8 @@ def data_answer(metrics: dict[str, Metric], answers: Iterable[Answer]) -> str:
         held = f"{verdicts.count('confirmed')} of {compared} published counts that can be compared hold"
     else:
         held = "no published count can be compared with this data"
-    return "; ".join([*parts, held]) + ". The splits written here keep every duplicate and every patient on one side."
+    found = "; ".join([*parts, held])
+    return (
+        f"{found[0].upper()}{found[1:]}. The splits written here keep every duplicate that was found on one side, and "
+        "every patient where patients are known (lymph only)."
+    )

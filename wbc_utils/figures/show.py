@@ -140,7 +140,9 @@ def _text(value: object) -> str:
         return value.text
     if isinstance(value, Noted):
         return f"{value.text} ({value.note})"
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if pd.api.types.is_bool(value):
+        return "yes" if value else "no"
+    if not isinstance(value, Real):
         return str(value)
     return format_number(value)
 

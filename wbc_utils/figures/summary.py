@@ -23,7 +23,8 @@ def metric_table(manifests: dict[str, Manifest]) -> pd.DataFrame:
     rows = []
     for number, manifest in manifests.items():
         for name, metric in manifest.metrics.items():
-            interval = "–".join(format_number(bound) for bound in metric.ci) if metric.ci else None
+            between = " to " if metric.ci and metric.ci[0] < 0 else "–"
+            interval = between.join(format_number(bound) for bound in metric.ci) if metric.ci else None
             rows.append(
                 {
                     "metric": name,
@@ -40,10 +41,22 @@ def metric_table(manifests: dict[str, Manifest]) -> pd.DataFrame:
 
 
 def answer(answers: Sequence[Answer]) -> str:
-    """Return the one-sentence answer of the summary."""
-    verdicts = [one.verdict for one in answers]
-    count = {verdict: verdicts.count(verdict) for verdict in get_args(Verdict)}
-    return (
-        f"Of {len(answers)} published claims {count['confirmed']} are confirmed, {count['contradicted']} contradicted, "
-        f"{count['not comparable']} not comparable with what was measured here, and {count['undecided']} undecided."
+    """Return the one-sentence answer of the summary: verdicts, what kind of number they are of, why some are open."""
+    confirmed, contradicted, apart, undecided = (
+        [one for one in answers if one.verdict == verdict] for verdict in get_args(Verdict)
     )
+    unmeasured = [one.claim for one in undecided if one.claim.metric is None]
+    choices = sum(claim.choice for claim in unmeasured)
+    return (
+        f"Of {len(answers)} published claims {len(confirmed)} are confirmed{_kinds(confirmed)}, "
+        f"{len(contradicted)} contradicted{_kinds(contradicted)}, {len(apart)} not comparable with what was measured "
+        f"here, and {len(undecided)} undecided: {choices} state a choice or a rule, which cannot be measured, "
+        f"{len(unmeasured) - choices} lack their data set, and {len(undecided) - len(unmeasured)} are left open by the "
+        "notebooks of this profile."
+    )
+
+
+def _kinds(answers: Sequence[Answer]) -> str:
+    """Say how many are counts and how many scores."""
+    counts = sum(one.counted for one in answers)
+    return f" ({counts} counts of files, images, boxes or patients, {len(answers) - counts} scores)" if answers else ""

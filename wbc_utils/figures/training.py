@@ -26,7 +26,8 @@ def curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw training loss (left) and validation macro-F1 (right), one row of panels a network.
 
     Losses of two networks may be different functions; their axes differ. Macro-F1 has one axis for all: the other
-    networks stand behind in grey, the best epoch is marked and its score written.
+    networks stand behind in grey, the best epoch is marked and its score written. A training looks at each cell in one
+    view, so that the score differs from that of a network which is asked about eight.
 
     Parameters
     ----------
@@ -44,8 +45,9 @@ def curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
         right.plot(history["epoch"], history["validation_macro_f1"], ".-", color=COLORS[0], markersize=3)
         best = history.loc[history["validation_macro_f1"].idxmax()]
         right.plot(best["epoch"], best["validation_macro_f1"], "o", color=COLORS[0])
-        left.set_title(f"{name}: loss", fontsize=10)
-        right.set_title(f"macro-F1, best {best['validation_macro_f1']:.3f} (epoch {best['epoch']:.0f})", fontsize=10)
+        left.set_title(f"{name}: loss", fontsize=9)
+        score = f"{best['validation_macro_f1']:.3f} (epoch {best['epoch']:.0f})"
+        right.set_title(f"macro-F1, one view: {score}", fontsize=9)
         left.yaxis.set_major_locator(MaxNLocator(3))
         right.yaxis.set_major_locator(MaxNLocator(3))
     for axes in panels[-1]:

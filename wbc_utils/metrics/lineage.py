@@ -9,6 +9,7 @@ from scipy.stats import spearmanr
 
 from wbc_utils.metrics import MetricError
 from wbc_utils.metrics.bootstrap import Interval, percentile_bounds
+from wbc_utils.metrics.exact import where_certain
 from wbc_utils.metrics.groups import group_mean_interval, group_sums, resampled_sums
 
 PRECURSORS = ("PMY", "MY", "MMY")
@@ -47,6 +48,8 @@ def blob(
 ) -> Blob:
     """Ask whether some types form one group, and whether they can be told apart inside it.
 
+    Shares of 0 or 1 have exact limits.
+
     Parameters
     ----------
     near
@@ -81,7 +84,7 @@ def blob(
     low, high = percentile_bounds(drawn[:, :2] / drawn[:, 2:])
     values = sums[:, :2].sum(axis=0) / sums[:, 2].sum()
     same_type, excess = (Interval(*map(float, bounds), len(sums)) for bounds in zip(values, low, high, strict=True))
-    return Blob(inside, same_type, excess)
+    return Blob(where_certain(inside), where_certain(same_type), excess)
 
 
 def rank_correlation(distances: pd.DataFrame, stages: Sequence[str]) -> float:

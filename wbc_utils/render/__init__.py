@@ -16,9 +16,10 @@ from nbconvert.exporters import TemplateExporter
 from nbconvert.filters import Highlight2HTML
 from nbformat import NotebookNode
 
+from wbc_utils.checks import whose
 from wbc_utils.manifest import DataUse, Manifest, format_number
 from wbc_utils.render.cells import Outputs, parameter_rows, recorded
-from wbc_utils.render.prose import PageError, Prose
+from wbc_utils.render.prose import PageError, Prose, signed
 
 __all__ = ["Entry", "Link", "PageError", "benchmarks", "index", "page"]
 
@@ -154,7 +155,9 @@ class _Exporter(TemplateExporter):
             "duration": _duration,
             "hardware": _hardware,
             "highlight": Highlight2HTML(parent=self),
-            "number": format_number,
+            "number": lambda value: signed(format_number(value)),
+            "signed": signed,
+            "whose": whose,
         }
         script = (TEMPLATES / "wbc" / "script.js").read_text(encoding="utf-8")
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -13,8 +13,9 @@ from markupsafe import Markup
 from nbformat import NotebookNode
 
 from wbc_utils.manifest import RECORD_MIME, Manifest
+from wbc_utils.render.prose import signed
 
-_NUMBER = re.compile(r"[-+−±]?\d[\d\s.,:%()\[\]–+±e/-]*")
+_NUMBER = re.compile(r"[-+−±]?\d(?:[\d\s.,:%()\[\]–+±−e/-]| to )*")
 _ABSENT = {"", "–", "—", "nan", "NaN", "<NA>", "None"}
 _SENTENCE = 32
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
@@ -109,12 +110,14 @@ def parameter_rows(source: str, manifest: Manifest) -> list[Parameter]:
 
 
 def _caption(record: dict) -> dict[str, Any]:
-    return {"caption": record.get("caption", ""), "n": record.get("n")}
+    return {"caption": signed(record.get("caption", "")), "n": record.get("n")}
 
 
 def _tidy_table(html: str) -> Markup:
-    """Drop pandas' own look and give each column that of its content."""
+    """Drop pandas' own look, give each column that of its content, and write negative numbers with a minus sign."""
     soup = BeautifulSoup(html, "html.parser")
+    for text in soup.find_all(string=True):
+        text.replace_with(signed(text))
     for tag in soup.find_all(("table", "tr")):
         tag.attrs.pop("border", None)
         tag.attrs.pop("style", None)

@@ -11,10 +11,17 @@ from wbc_utils.manifest import Manifest, fill_in
 _LOADED = re.compile(r"""<\w[^>]*?\s(?:src|srcset|poster|data)\s*=\s*["']?(?!["']?data:)([^"'\s>]+)""", re.IGNORECASE)
 _LABEL = re.compile(r"<p><strong>(Question|Answer)\.</strong>\s*")
 _NOT_A_WORD = re.compile(r"\W+")
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\d)")
+_NEGATIVE_ZERO = re.compile(r"(?<![\w.])[-−](?=0\.0+(?![\d.]))")
 
 
 class PageError(ValueError):
     """A notebook that cannot become a self-contained page."""
+
+
+def signed(text: str) -> str:
+    """Write negative numbers with a minus sign where the text has a hyphen; a zero has no sign."""
+    return _HYPHEN.sub("−", _NEGATIVE_ZERO.sub("", text))
 
 
 class Heading(NamedTuple):
@@ -73,7 +80,8 @@ class Prose:
         return anchor
 
     def _filled(self, html: str) -> Markup:
-        return Markup(fill_in(str(html), self.manifest.metrics, self.manifest.answer))  # noqa: S704
+        metrics = {name: signed(str(metric)) for name, metric in self.manifest.metrics.items()}
+        return Markup(fill_in(str(html), metrics, signed(self.manifest.answer)))  # noqa: S704
 
 
 class _Renderer(IPythonRenderer):

@@ -56,13 +56,13 @@ def _swap_in(new: Path, root: Path) -> None:
 
 
 def ensure(root: Path, seed: int = 0) -> Path:
-    """Return a folder with miniature versions of all seven data sets, drawn if it is not there yet.
+    """Return a folder with miniature versions of all data sets, drawn if it is not there yet.
 
     Parameters
     ----------
     root
-        Folder of the tree: ``cbc``, ``bcd``, ``pbc``, ``segwbc``, ``lymph``, ``wbcbench``, ``cytologia``, ``truth``
-        (masks, tight boxes, what was planted) and ``SYNTHETIC.json``, the mark of a finished tree.
+        Folder of the tree: one folder a data set, ``truth`` (masks, tight boxes, what was planted) and
+        ``SYNTHETIC.json``, the mark of a finished tree.
     seed
         Non-negative; the same seed draws the same bytes.
 
