@@ -104,14 +104,12 @@ def parse_registry(content: bytes) -> dict[str, Entry]:
         for name, fields in plain_yaml.load(content).items():
             entries[name] = Entry.model_validate({**fields, "name": name})
         return entries
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise DataError(
-            f"the registry of data sets cannot be read, entry {name!r:.60}: {wrong}. Its head says what belongs there."
-        ) from error
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        wrong = error
+        if isinstance(error, ValidationError):
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise DataError(
-            f"the registry of data sets cannot be read, last entry {name!r:.60}: {error}. Its head says what belongs "
+            f"the registry of data sets cannot be read, last entry {name!r:.60}: {wrong}. Its head says what belongs "
             "there."
         ) from error
 
