@@ -30,7 +30,7 @@ def test_an_interval_that_starts_below_zero_is_written_with_to(make_manifest):
 def test_the_answer_counts_every_verdict_and_tells_counts_from_scores():
     count, score = Metric(value=1, n=7), Metric(value=0.9, ci=(0.8, 1.0), n=7)
     text = summary.answer([one("001", "confirmed", count), one("001", "confirmed", score), one("002", "undecided")])
-    kinds = "(1 counts of files, images, boxes or patients, 1 scores)"
+    kinds = "(1 count of files, images, boxes or patients, 1 score)"
     assert text.startswith(f"Of 3 published claims 2 are confirmed {kinds}, 0 contradicted,")
 
 

@@ -59,4 +59,6 @@ def answer(answers: Sequence[Answer]) -> str:
 def _kinds(answers: Sequence[Answer]) -> str:
     """Say how many are counts and how many scores."""
     counts = sum(one.counted for one in answers)
-    return f" ({counts} counts of files, images, boxes or patients, {len(answers) - counts} scores)" if answers else ""
+    kinds = ((counts, "count", " of files, images, boxes or patients"), (len(answers) - counts, "score", ""))
+    words = ", ".join(f"{n} {kind}{'s' * (n != 1)}{what}" for n, kind, what in kinds)
+    return f" ({words})" if answers else ""
