@@ -249,6 +249,31 @@ def test_terminal_colours_are_converted_and_errors_shown(shown):
     assert "\x1b" not in str(page)
 
 
+@pytest.mark.parametrize(
+    ("printed", "shown_as"),
+    [
+        ("/opt/v/lib/python3.11/site-packages/joblib/pool.py:7: UserWarning: w", "joblib/pool.py:7: UserWarning: w"),
+        ("File /home/me/wbc/wbc_utils/fit.py:3", "File …/fit.py:3"),
+        ("/tmp/ipykernel_1/2.py:5: W\n/a/b.csv", "…/2.py:5: W\n…/b.csv"),
+        ("\x1b[32m/home/me/x.py\x1b[39m", "\x1b[32m…/x.py\x1b[39m"),
+        ("cells/s, https://doi.org/10.1/x, reports/cpu/01.html, 1 / 2", None),
+    ],
+)
+def test_messages_name_no_folder_of_the_machine(shown, printed, shown_as):
+    assert render.cells.without_folders(printed) == (shown_as or printed)
+    error = new_output("error", ename="E", evalue="v", traceback=[printed])
+    page = shown(code("1", stream(printed), stream(printed, "stderr"), error, output(None, plain=printed)))
+    plain = re.sub(r"\x1b\[[\d;]*m", "", shown_as or printed)
+    assert [pre.get_text() for pre in page.select("pre.text, .stderr pre")] == [plain] * 4
+
+
+def test_no_committed_page_names_a_folder_of_the_machine_that_made_it(project):
+    for path in (project / "reports").glob("[cg]pu/*.html"):
+        messages = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").select("pre.text, .stderr pre")
+        for text in (message.get_text() for message in messages):
+            assert render.cells.without_folders(text) == text, path.name
+
+
 def test_provenance_gives_command_commit_hardware_cost_and_digests(soup, manifest):
     text = soup.select_one(".provenance").get_text(" ")
     for expected in (

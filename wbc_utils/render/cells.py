@@ -18,6 +18,8 @@ from wbc_utils.render.prose import signed
 _NUMBER = re.compile(r"[-+−±]?\d(?:[\d\s.,:%()\[\]–+±−e/-]| to )*")
 _ABSENT = {"", "–", "—", "nan", "NaN", "<NA>", "None"}
 _SENTENCE = 32
+_PACKAGES = re.compile(r"(?:/[\w.+@-]+)+/(?:site|dist)-packages/")
+_FOLDERS = re.compile(r"(\x1b\[[\d;]*m|[^\w./]|^)(?:/[\w.+@-]+)+/(?=[\w.+@-])", re.MULTILINE)
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 
 
@@ -44,9 +46,9 @@ class Outputs:
 
     def _view(self, output: NotebookNode) -> dict[str, Any] | None:
         if output.output_type == "stream":
-            return {"kind": "stream", "name": output.name, "text": output.text}
+            return {"kind": "stream", "name": output.name, "text": without_folders(output.text)}
         if output.output_type == "error":
-            return {"kind": "error", "text": "\n".join(output.traceback)}
+            return {"kind": "error", "text": without_folders("\n".join(output.traceback))}
         data = output.data
         record = data.get(RECORD_MIME, {})
         kind = record.get("kind")
@@ -57,7 +59,7 @@ class Outputs:
             return {"kind": "table", "number": number, **_caption(record), "html": _tidy_table(data["text/html"])}
         if kind is not None or "text/plain" not in data:
             return None
-        return {"kind": "text", "text": data["text/plain"]}
+        return {"kind": "text", "text": without_folders(data["text/plain"])}
 
     def _figure(self, data: NotebookNode, record: dict) -> dict[str, Any]:
         mime = next(mime for mime in _IMAGES if mime in data)
@@ -74,6 +76,11 @@ class Outputs:
     def _next(self, kind: str) -> int:
         self._count[kind] += 1
         return self._count[kind]
+
+
+def without_folders(text: str) -> str:
+    """Return a text without the folders of the machine that printed it: modules by package, other files by name."""
+    return _FOLDERS.sub(r"\1…/", _PACKAGES.sub("", text))
 
 
 def recorded(outputs: list[NotebookNode]) -> list[str]:
