@@ -128,8 +128,10 @@ def show_claims(answers: Iterable[Answer]) -> None:
     rows = []
     for answer in answers:
         row, page = answer.row(), f"{answer.claim.notebook}.html" if answer.ours else None
-        first = {"what": Noted(row["what"], row.pop("why")), "verdict": VERDICT_MARKS[answer.verdict]}
-        rows.append({**first, **row, **first, "page": page and Link(page, page)})
+        first = {"what": Noted(row.pop("what"), row.pop("why")), "verdict": VERDICT_MARKS[answer.verdict]}
+        rows.append(
+            first | {name: row[name] for name in row if name != "verdict"} | {"page": page and Link(page, page)}
+        )
     table(pd.DataFrame(rows), caption="Published claims and what was measured here.")
 
 
