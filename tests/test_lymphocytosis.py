@@ -8,9 +8,10 @@ import torch
 from cohorts import draw_cohort, draw_pixels
 
 from wbc_utils.fit import FitError
-from wbc_utils.lymphocytosis import MixtureLearner, MixtureRecipe, MixtureTask, train, untrained
+from wbc_utils.lymphocytosis import MixtureLearner, MixtureRecipe, MixtureTask, train, tune, untrained
 from wbc_utils.models import ModelError
 from wbc_utils.models.cohort import Scale
+from wbc_utils.models.encoder import build_encoder
 
 QUICK = MixtureRecipe(epochs=15, batch_size=8, learning_rate=0.02, hidden=4, components=3, stages=2)
 
@@ -114,6 +115,35 @@ def test_an_encoder_is_trained_on_images(architecture):
     recipe = replace(QUICK, epochs=1, stages=1, architecture=architecture, thinning=0.3)
     says = train(*halves(cohort), recipe, seed=0)
     assert says(cohort)["malignant"].shape == (8,)
+
+
+def test_a_network_is_tuned_from_the_experts_on_what_it_saw_frozen():
+    learn, choose = halves(draw_pixels(12))
+    recipe = replace(QUICK, epochs=2, stages=2, architecture="test_resnet", learning_rate=1e-3)
+    says = tune(learn, choose, recipe, QUICK, seed=0)
+    frozen = says.history[says.history["stage"] == 0]["validation_log_likelihood"].max()
+    kept = MixtureTask(says.model, learn, choose, says.scale, recipe, 0).validate(says.model)
+    assert kept["validation_log_likelihood"] == pytest.approx(says.history["validation_log_likelihood"].max(), abs=1e-5)
+    assert kept["validation_log_likelihood"] >= frozen - 1e-5
+
+
+def test_tuning_that_brings_nothing_leaves_the_experts_on_the_frozen_network():
+    learn, choose = halves(draw_pixels(12))
+    recipe = replace(QUICK, epochs=1, stages=1, architecture="test_resnet", learning_rate=10.0)
+    says = tune(learn, choose, recipe, QUICK, seed=0)
+    torch.manual_seed(0)
+    encoder = build_encoder("test_resnet", "random").eval()
+    with torch.no_grad():
+        embedded = choose.with_images(encoder(choose.images.instances.permute(0, 3, 1, 2)))
+        learned = learn.with_images(encoder(learn.images.instances.permute(0, 3, 1, 2)))
+    expected = train(learned, embedded, QUICK, seed=0)(embedded)
+    found = says(choose)
+    assert {name: pytest.approx(values, abs=1e-5) for name, values in found.items()} == expected
+
+
+def test_nothing_is_tuned_without_a_network():
+    with pytest.raises(ModelError, match="no network to tune"):
+        tune(*halves(draw_pixels(8)), QUICK, QUICK, seed=0)
 
 
 def test_images_without_a_network_to_see_them_are_refused():

@@ -1,5 +1,6 @@
 """Training of the mixture of experts on patients: the recipe, the batches, the loss, the falls of the learning rate."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -7,13 +8,13 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wbc_utils.fit import FitError, Recipe, fit
 from wbc_utils.images.augment import PRESETS, augment, step_generator
 from wbc_utils.models import ModelError
-from wbc_utils.models.cohort import Cohort, Scale
-from wbc_utils.models.encoder import build_encoder
+from wbc_utils.models.cohort import Cohort, Projection, Scale
+from wbc_utils.models.encoder import BagEncoder, build_encoder
 from wbc_utils.models.mixture import (
     Combination,
     MixtureOfExperts,
@@ -25,6 +26,8 @@ from wbc_utils.models.mixture import (
 from wbc_utils.models.pooling import Pooling
 
 _AT_ONCE = 16  # patients that a trained model looks at together
+_WATCHED = "validation_log_likelihood"
+_CELLS_AT_ONCE = 256  # that a frozen network embeds together
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class MixtureTask:
         """Return the log-likelihood of the patients to choose by, weighted by class as the loss is."""
         opinion = ask(model, self.chosen, self.recipe.batch_size)
         loss = weighted_bce(opinion, self.chosen_malignant, self.weights.cpu())
-        return {"validation_log_likelihood": -float(loss)}
+        return {_WATCHED: -float(loss)}
 
     def _seen(self, chosen: Tensor, epoch: int, step: int) -> Patients:
         """Return what a step sees of some patients."""
@@ -195,14 +198,23 @@ def ask(model: MixtureOfExperts, patients: Patients, batch_size: int) -> Opinion
 
 @dataclass(frozen=True)
 class MixtureLearner:
-    """Trains a mixture; implements `wbc_utils.nested.Learner`."""
+    """Trains a mixture; implements `wbc_utils.nested.Learner`.
+
+    Attributes
+    ----------
+    recipe, experts
+        See `train`, and `tune` if ``experts`` is given.
+    """
 
     recipe: MixtureRecipe
     device: str = "cpu"
+    experts: MixtureRecipe | None = None
 
     def learn(self, learn: Cohort, choose: Cohort, seed: int) -> Diagnoser:
         """Learn from some patients, choose the epoch by others."""
-        return train(learn, choose, self.recipe, seed=seed, device=self.device)
+        if self.experts is None:
+            return train(learn, choose, self.recipe, seed=seed, device=self.device)
+        return tune(learn, choose, self.recipe, self.experts, seed=seed, device=self.device)
 
 
 def train(learn: Cohort, choose: Cohort, recipe: MixtureRecipe, *, seed: int, device: str = "cpu") -> Diagnoser:
@@ -219,18 +231,76 @@ def train(learn: Cohort, choose: Cohort, recipe: MixtureRecipe, *, seed: int, de
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         model = untrained(recipe, scale)
-    histories, best, weights = [], -np.inf, model.state_dict()
+    return _descend(Diagnoser(model, scale, pd.DataFrame()), learn, choose, recipe, seed, device)
+
+
+def tune(
+    learn: Cohort, choose: Cohort, recipe: MixtureRecipe, experts: MixtureRecipe, *, seed: int, device: str = "cpu"
+) -> Diagnoser:
+    """Train experts on what a frozen network sees, then the network together with them.
+
+    The network never has to follow experts that know nothing yet (Kumar et al. 2022, linear probing before
+    fine-tuning). Where its training brings no better validation loss, the experts on the frozen network are kept.
+
+    Parameters
+    ----------
+    learn, choose
+        Patients with images.
+    recipe
+        Of the network with the experts; width, components, pool and gate are those of ``experts``.
+    experts
+        Of the first training, without an architecture.
+
+    Raises
+    ------
+    ModelError
+        If the recipe has no architecture, or as `train`.
+    wbc_utils.fit.FitError
+        If a loss is not finite.
+
+    References
+    ----------
+    A. Kumar et al. (2022), *Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution*, ICLR.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        encoder = _encoder(recipe)
+    if encoder is None:
+        raise ModelError("a recipe without an architecture has no network to tune; name one, or use train")
+    encoder.to(device).eval()
+    first = train(*(_embedded(encoder, one, device) for one in (learn, choose)), experts, seed=seed, device=device)
+    seen = Projection(first.scale.images, first.scale.image_axes)
+    first.model.encoder = nn.Sequential(encoder, seen).to(device)
+    scale = replace(first.scale, images=torch.empty(0), image_axes=torch.empty(0, 0))
+    begun = Diagnoser(first.model, scale, first.history.assign(stage=0))
+    return _descend(begun, learn, choose, recipe, seed, device)
+
+
+def _embedded(encoder: BagEncoder, cohort: Cohort, device: str) -> Cohort:
+    """Return patients with the embeddings of their images."""
+    parts = cohort.images.instances.split(_CELLS_AT_ONCE)
+    with torch.no_grad():
+        found = torch.cat([encoder(part.to(device).permute(0, 3, 1, 2)).cpu() for part in parts])
+    return cohort.with_images(found)
+
+
+def _descend(
+    begun: Diagnoser, learn: Cohort, choose: Cohort, recipe: MixtureRecipe, seed: int, device: str
+) -> Diagnoser:
+    """Train at falling learning rates, each from the best weights so far, until one brings nothing."""
+    model, histories, best = begun.model, [begun.history], begun.history.get(_WATCHED, pd.Series(-np.inf)).max()
+    weights = copy.deepcopy(model.state_dict())
     for stage in range(recipe.stages):
         now = replace(recipe, learning_rate=recipe.learning_rate / 10**stage)
-        task = MixtureTask(model, learn, choose, scale, now, seed + stage, device)
+        task = MixtureTask(model, learn, choose, begun.scale, now, seed + stage, device)
         fitted = fit(task, now, seed=seed + stage, device=device)
         histories.append(fitted.history.assign(stage=stage + 1))
-        found = fitted.history["validation_log_likelihood"].max()
+        found = fitted.history[_WATCHED].max()
         if found <= best:
             model.load_state_dict(weights)
             break
-        best, weights = found, {name: value.clone() for name, value in model.state_dict().items()}
-    return Diagnoser(model.eval(), scale, pd.concat(histories, ignore_index=True))
+        best, weights = found, copy.deepcopy(model.state_dict())
+    return Diagnoser(model.eval(), begun.scale, pd.concat(histories, ignore_index=True))
 
 
 def untrained(recipe: MixtureRecipe, scale: Scale) -> MixtureOfExperts:
@@ -241,7 +311,7 @@ def untrained(recipe: MixtureRecipe, scale: Scale) -> MixtureOfExperts:
     ModelError
         If images are not embedded and the recipe names no architecture to see them, or as `build_encoder`.
     """
-    encoder = build_encoder(recipe.architecture, recipe.init, recipe.lora_rank) if recipe.architecture else None
+    encoder = _encoder(recipe)
     if encoder is None and not len(scale.images):
         raise ModelError("images are given and the recipe has no architecture to see them; embed them first")
     return MixtureOfExperts(
@@ -253,6 +323,10 @@ def untrained(recipe: MixtureRecipe, scale: Scale) -> MixtureOfExperts:
         recipe.dropout,
         encoder,
     )
+
+
+def _encoder(recipe: MixtureRecipe) -> BagEncoder | None:
+    return build_encoder(recipe.architecture, recipe.init, recipe.lora_rank) if recipe.architecture else None
 
 
 def _classes(cohort: Cohort) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wbc_utils.models import ModelError
 from wbc_utils.models.bags import Bags
@@ -123,6 +123,27 @@ def _sizes(owner: np.ndarray, patients: int, what: str) -> Tensor:
     return torch.from_numpy(sizes)
 
 
+class Projection(nn.Module):
+    """Scaled features of cells on fixed directions.
+
+    Parameters
+    ----------
+    moments
+        Mean and standard deviation of each feature, (2, d).
+    axes
+        (d, components).
+    """
+
+    def __init__(self, moments: Tensor, axes: Tensor):
+        super().__init__()
+        self.register_buffer("moments", moments)
+        self.register_buffer("axes", axes)
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """Return features (n, d) as components (n, k)."""
+        return _scaled(cells, self.moments) @ self.axes
+
+
 @dataclass(frozen=True, eq=False)
 class Scale:
     """Where each input lies and how far it spreads, learned from training patients only.
@@ -177,9 +198,9 @@ class Scale:
     def apply(self, cohort: Cohort) -> Patients:
         """Return a cohort as the model takes it; an unknown age or count becomes the mean."""
         scalars = (torch.from_numpy(cohort.scalars).float() - self.scalars[0]) / self.scalars[1]
-        handmade = cohort.handmade.apply(lambda cells: _scaled(cells, self.handmade) @ self.handmade_axes)
+        handmade = cohort.handmade.apply(Projection(self.handmade, self.handmade_axes))
         if len(self.images):
-            images = cohort.images.apply(lambda cells: _scaled(cells, self.images) @ self.image_axes)
+            images = cohort.images.apply(Projection(self.images, self.image_axes))
         else:
             images = cohort.images.apply(lambda pixels: pixels.permute(0, 3, 1, 2))
         return Patients(images, handmade, scalars.nan_to_num(nan=0.0))
