@@ -222,7 +222,7 @@ class DetectorComparison(DataParameters):
 
     faster_rcnn: str = Field("faster_rcnn_test_resnet", description="first detector: Faster R-CNN, two stages")
     retinanet: str = Field("retinanet_test_resnet", description="second detector: RetinaNet, one stage")
-    ssd: str = Field("ssdlite_mobilenet", description="third detector: an SSD, one stage at a size of its own")
+    ssd: str = Field("ssd300_test_resnet", description="third detector: an SSD, one stage at a size of its own")
     init: Literal["random", "coco", "imagenet-backbone"] = Field(
         "random", description="first weights of all three: random, coco, imagenet-backbone"
     )
@@ -265,6 +265,9 @@ class TwoStagePipeline(DataParameters):
     detector_batch: int = Field(2, description="images a step of the detectors", ge=2)
     detector_rate: float = Field(
         5e-3, description="learning rate of the detectors after the warm-up of one epoch", gt=0
+    )
+    rates: list[float] = Field(
+        [5e-3], description="learning rates that each detector of the comparison on one fold tries", min_length=1
     )
     mosaic: float = Field(
         0.0, description="probability that a detector learns from four images laid together", ge=0, le=1
