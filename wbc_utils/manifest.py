@@ -144,6 +144,8 @@ def format_number(value: float) -> str:
         return f"{value:,.0f}".replace(",", "\u202f")
     if abs(value) >= 10:
         return f"{value:.1f}"
+    if abs(value) > 1:
+        return f"{value:.2f}"
     return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 

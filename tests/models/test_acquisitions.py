@@ -70,7 +70,7 @@ def test_what_was_learnt_of_batches_is_lost_when_they_are_kept_whole():
     assert found["whole groups"] < found["random folds"] - 0.1
     assert found["high"] < 0
     assert found["difference"] == pytest.approx(found["whole groups"] - found["random folds"])
-    assert found["range of deals"] == 0
+    assert found["spread of random folds"] == 0
 
 
 def test_batches_that_tell_nothing_lose_nothing():
@@ -79,4 +79,4 @@ def test_batches_that_tell_nothing_lose_nothing():
     assert (found["low"] <= 0).all()
     assert (found["high"] >= 0).all()
     assert (found["difference"].abs() < 0.06).all()
-    assert (found["range of deals"] > 0).all()
+    assert (found["spread of random folds"] > 0).all()

@@ -134,5 +134,5 @@ def data_answer(metrics: dict[str, Metric], answers: Iterable[Answer]) -> str:
     found = "; ".join([*parts, held])
     return (
         f"{found[0].upper()}{found[1:]}. The splits written here keep every duplicate that was found on one side, and "
-        "every patient where patients are known (lymph only)."
+        "every patient of the one data set that names them, lymph."
     )

@@ -113,7 +113,7 @@ def compare_folds(
     pandas.DataFrame
         One row a number of ``groups``: macro-F1 in folds of ``whole groups`` and in ``random folds`` (mean over deals);
         their ``difference`` (whole − random) with ``low`` and ``high`` (95 %, bootstrap over the groups, mean over
-        deals); ``range of deals``, largest − smallest score of random folds: a smaller difference says nothing.
+        deals); ``spread of random folds``, largest − smallest score of random folds: a smaller difference says nothing.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def compare_folds(
             changes.append((change.value, change.low, change.high))
         score = float(macro_f1(confusion(table.y, whole, order)))
         rows.append((number, score, np.mean(scores), *np.mean(changes, axis=0), np.ptp(scores)))
-    columns = ["groups", "whole groups", "random folds", "difference", "low", "high", "range of deals"]
+    columns = ["groups", "whole groups", "random folds", "difference", "low", "high", "spread of random folds"]
     return pd.DataFrame(rows, columns=columns)
 
 
