@@ -27,7 +27,7 @@ RECIPE = DetectionRecipe(
 
 @pytest.fixture(autouse=True)
 def _thin_pyramids(monkeypatch):
-    monkeypatch.setattr("wbc_utils.models.detector_networks._CHANNELS", 64)
+    monkeypatch.setattr("wbc_utils.models.detector_init._CHANNELS", 64)
 
 
 def draw(number, seed=0, cells=(1, 3), size=(64, 64)):

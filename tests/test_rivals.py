@@ -17,7 +17,7 @@ CLASSES = ("RBC", "WBC", "Platelets")
 
 @pytest.fixture(autouse=True)
 def _thin_pyramids(monkeypatch):
-    monkeypatch.setattr("wbc_utils.models.detector_networks._CHANNELS", 64)
+    monkeypatch.setattr("wbc_utils.models.detector_init._CHANNELS", 64)
 
 
 @pytest.fixture(scope="module")

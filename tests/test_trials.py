@@ -22,7 +22,7 @@ HOW = {"seed": 0, "device": "cpu"}
 
 @pytest.fixture(autouse=True)
 def _thin_pyramids(monkeypatch):
-    monkeypatch.setattr("wbc_utils.models.detector_networks._CHANNELS", 64)
+    monkeypatch.setattr("wbc_utils.models.detector_init._CHANNELS", 64)
 
 
 def told(ap):

@@ -39,7 +39,7 @@ class DetectionRecipe(Recipe):
 
     Attributes
     ----------
-    architecture, init, trainable, image_px, finest_stride, anchor_px, proposals, rois, prior, head_norm
+    architecture, init, trainable, image_px, finest_stride, channels, anchor_px, proposals, rois, prior, head_norm
         See `wbc_utils.models.detection.build_detector`.
     flip
         Probability that an image is mirrored left-right, and independently up-down (report 003: 0.4).
@@ -67,6 +67,7 @@ class DetectionRecipe(Recipe):
     trainable: Literal["all", "last", "head"] = "all"
     image_px: tuple[int, int] | None = None
     finest_stride: int | None = None
+    channels: int | None = None
     anchor_px: float | None = None
     proposals: int = 1000
     rois: int = 512
@@ -258,8 +259,8 @@ def train(
         torch.default_generator.manual_seed(seed)
         model = build_detector(
             recipe.architecture, images.classes, recipe.init, trainable=recipe.trainable, image_px=recipe.image_px,
-            finest_stride=recipe.finest_stride, anchor_px=recipe.anchor_px, proposals=recipe.proposals,
-            rois=recipe.rois, prior=recipe.prior, head_norm=recipe.head_norm,
+            finest_stride=recipe.finest_stride, channels=recipe.channels, anchor_px=recipe.anchor_px,
+            proposals=recipe.proposals, rois=recipe.rois, prior=recipe.prior, head_norm=recipe.head_norm,
         )  # fmt: skip
     task = DetectionTask(model, images, validation, recipe, seed, device, score)
     if folder is None:

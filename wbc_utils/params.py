@@ -228,6 +228,7 @@ class DetectorComparison(DataParameters):
     )
     image_px: int = Field(96, description="short side of the input of the first two, px", ge=32)
     finest_stride: int = Field(8, description="pixels to one of the finest map of the first two, if not coco")
+    channels: int = Field(64, description="of the feature pyramids and heads of the first two, if not coco", gt=0)
     proposals: int = Field(60, description="boxes of an image that the second stage of Faster R-CNN judges", ge=1)
     rois: int = Field(32, description="boxes of an image that it learns from", ge=1)
     rates: list[float] = Field([0.05, 0.02], description="learning rates to choose from", min_length=1)

@@ -161,6 +161,16 @@ def test_the_pyramid_begins_at_the_stride_asked_for_and_anchors_double_from_map_
         assert [sizes[0] for sizes in generator.sizes] == [first * 2**n for n in range(len(strides))]
 
 
+@pytest.mark.parametrize("architecture", ["faster_rcnn_test_resnet", "retinanet_test_resnet", "fcos_test_resnet"])
+def test_pyramid_and_heads_have_the_channels_asked_for_and_a_file_keeps_them(architecture, tmp_path):
+    model = build(architecture, channels=32)
+    with torch.no_grad():
+        maps = model.eval().network.backbone(torch.zeros(1, 3, 128, 128))
+    assert {found.shape[1] for found in maps.values()} == {model.design.channels} == {32}
+    path = saved(tmp_path / "d.safetensors", model)
+    assert build(architecture, init=path).design.channels == 32
+
+
 @pytest.mark.parametrize("architecture", ["faster_rcnn_mobilenet", "retinanet_test_resnet"])
 def test_anchors_begin_at_the_side_asked_for(architecture):
     model = build(architecture, anchor_px=12)
@@ -235,6 +245,8 @@ def test_the_heads_of_a_random_retinanet_normalise_and_those_of_published_weight
         ("ssd300_vgg16", {"image_px": (512, 512)}, r"image_px of ssd300_vgg16 is \(300, 300\), asked for \(512, 512\)"),
         ("ssdlite_mobilenet", {"finest_stride": 8}, "finest_stride of ssdlite_mobilenet is None, asked for 8; leave"),
         ("fcos_test_resnet", {"anchor_px": 16}, "anchor_px of fcos_test_resnet is None, asked for 16; leave it out"),
+        ("yolox_test_resnet", {"channels": 64}, "channels of yolox_test_resnet is None, asked for 64; leave it out"),
+        ("fcos_test_resnet", {"channels": 100}, "channels is 100; give a multiple of 32"),
         ("faster_rcnn_test_resnet", {"classes": ()}, r"the classes are \[\]; give at least one"),
         ("faster_rcnn_test_resnet", {"classes": ("RBC", "RBC")}, "each once"),
         ("faster_rcnn_test_resnet", {"trainable": "some"}, "trainable is 'some'; allowed are all, last, head"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wbc_utils.models import ModelError, detector_weights
 from wbc_utils.models.detector_init import begin, shape_of, take_over
-from wbc_utils.models.detector_networks import SSDS, Design, assemble, body, split
+from wbc_utils.models.detector_networks import NORM_GROUPS, SSDS, Design, assemble, body, split
 from wbc_utils.models.detector_weights import DetectorCard
 from wbc_utils.models.postprocess import DETECTIONS
 
@@ -158,6 +158,7 @@ def build_detector(
     trainable: Trainable = "all",
     image_px: tuple[int, int] | None = None,
     finest_stride: int | None = None,
+    channels: int | None = None,
     anchor_px: float | None = None,
     proposals: int = 1000,
     rois: int = 512,
@@ -196,6 +197,9 @@ def build_detector(
     finest_stride
         Pixels to one of the finest map of the pyramid; None for torchvision's (4 for Faster R-CNN, 8 for the others,
         32 for Faster R-CNN on MobileNet), or the file's. Small cells need a fine one.
+    channels
+        Of the maps of the pyramid and of the heads, a multiple of 32; None for torchvision's 256, or the file's. Half
+        of them save about a third of the time of Faster R-CNN.
     anchor_px
         Side of the anchors on the finest map, px of the resized image; None for torchvision's 32, or the file's. They
         double from map to map.
@@ -220,11 +224,14 @@ def build_detector(
     if init == "random" and trainable != "all":
         raise ModelError(f"trainable {trainable!r} would hold random weights fixed; choose all, or another init")
     start = begin(init, architecture)
-    asked = {"image_px": image_px and tuple(image_px), "finest_stride": finest_stride, "anchor_px": anchor_px}
+    asked = {"image_px": image_px and tuple(image_px), "finest_stride": finest_stride}
+    asked |= {"channels": channels, "anchor_px": anchor_px}
     asked = {option: value for option, value in asked.items() if value is not None}
     _require_fitting(architecture, asked, init)
     if not head_norm and (start.norm, split(architecture)[0]) != ("learned", "retinanet"):
         raise ModelError(f"head_norm is for RetinaNet with learned normalisation, not for {architecture}; leave it out")
+    if channels is not None and (channels < 1 or channels % NORM_GROUPS):
+        raise ModelError(f"channels is {channels}; give a multiple of {NORM_GROUPS}, the groups of normalisation")
     design = Design(
         architecture=architecture, classes=tuple(classes), proposals=proposals, rois=rois,
         norm=start.norm if head_norm else "body",
@@ -271,7 +278,7 @@ def _require_fitting(architecture: str, asked: dict[str, object], init: str | Pa
     """Refuse options that the architecture, or its weights from COCO, have no choice of."""
     own = shape_of(architecture)
     settled = {name for name, value in own.items() if value is None or split(architecture)[0] in SSDS}
-    settled |= {"finest_stride"} if init == "coco" else set()
+    settled |= {"finest_stride", "channels"} if init == "coco" else set()
     for name in settled & set(asked):
         if asked[name] != own[name]:
             weights = " with weights from COCO" if init == "coco" else ""

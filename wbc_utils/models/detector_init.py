@@ -15,6 +15,7 @@ from wbc_utils.models.detector_weights import COCO, IMAGENET
 _SIZES = (800, 1333)  # torchvision's short and long side, px
 _YOLOX_SIDES = {"yolox_tiny": 416}  # px; 640 of the others
 _ANCHOR_PX = 32.0
+_CHANNELS = 256
 _PREDICTORS = {  # tensors whose shapes depend on the classes
     "faster_rcnn": r"roi_heads\.box_predictor\.",
     "retinanet": r"head\.classification_head\.cls_logits\.",
@@ -39,7 +40,7 @@ class Start:
     norm, look
         `Design.norm`; its ``mean`` and ``std``.
     shape
-        What the options of a design are unless asked for: ``image_px``, ``finest_stride``, ``anchor_px``.
+        What the options of a design are unless asked for: ``image_px``, ``finest_stride``, ``channels``, ``anchor_px``.
     tensors
         By the names of the detector; empty for random weights.
     whole
@@ -87,14 +88,16 @@ def begin(init: str | Path, architecture: str) -> Start:
 
 
 def shape_of(architecture: str) -> dict[str, object]:
-    """Return the published ``image_px``, ``finest_stride`` and ``anchor_px``, None where an architecture has none."""
+    """Return the published shape of an architecture, see `Start.shape`; None where it has no such number."""
     family, backbone = split(architecture)
     if family in SSDS:
-        return {"image_px": (SSDS[family],) * 2, "finest_stride": None, "anchor_px": None}
+        return {"image_px": (SSDS[family],) * 2, "finest_stride": None, "channels": None, "anchor_px": None}
     if family == "yolox":
-        return {"image_px": (_YOLOX_SIDES.get(architecture, 640),) * 2, "finest_stride": 8, "anchor_px": None}
+        side = _YOLOX_SIDES.get(architecture, 640)
+        return {"image_px": (side, side), "finest_stride": 8, "channels": None, "anchor_px": None}
     finest = {"mobilenet": 32}.get(backbone, 4) if family == "faster_rcnn" else 8
-    return {"image_px": _SIZES, "finest_stride": finest, "anchor_px": None if family == "fcos" else _ANCHOR_PX}
+    anchor = None if family == "fcos" else _ANCHOR_PX
+    return {"image_px": _SIZES, "finest_stride": finest, "channels": _CHANNELS, "anchor_px": anchor}
 
 
 def take_over(network: nn.Module, design: Design, start: Start, source: str) -> None:

@@ -42,7 +42,8 @@ _RESNET50 = {4: {"layer1": 256}, 8: {"layer2": 512}, 16: {"layer3": 1024}, 32: {
 _MOBILENET = {4: {"3": 24}, 8: {"6": 40}, 16: {"12": 112}, 32: {"16": 960}}
 _MOBILENET_COCO = {32: {"13": 160, "16": 960}}  # torchvision's detector has no finer one
 
-_CHANNELS = 256  # of the pyramid
+NORM_GROUPS = 32
+"""Groups that heads normalise in; they divide the channels of a pyramid."""
 _RATIOS = (0.5, 1.0, 2.0)  # height / width of anchors
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -64,6 +65,8 @@ class Design(BaseModel):
         SSD squeezes them to a square.
     finest_stride
         Pixels of the resized image to one of the finest map of the pyramid; None without a pyramid.
+    channels
+        Of every map of the pyramid and of the heads on it; None where the architecture has its own (SSD, YOLOX).
     anchor_px
         Side of the anchors on the finest map, px of the resized image, doubled from map to map; None where the
         architecture has its own (SSD) or none (FCOS, YOLOX).
@@ -84,6 +87,7 @@ class Design(BaseModel):
     classes: tuple[str, ...]
     image_px: tuple[int, int]
     finest_stride: int | None
+    channels: int | None = 256
     anchor_px: float | None
     proposals: int
     rois: int
@@ -178,10 +182,10 @@ def body(network: nn.Module, design: Design) -> tuple[list[nn.Module], list[nn.M
 class Pyramid(nn.Module):
     """Maps of a body, joined from coarse to fine (Lin et al. 2017, *Feature Pyramid Networks for Object Detection*)."""
 
-    def __init__(self, body: nn.Module, channels: list[int], extra: nn.Module):
+    def __init__(self, body: nn.Module, channels: list[int], out_channels: int, extra: nn.Module):
         super().__init__()
-        self.body, self.out_channels = body, _CHANNELS
-        self.fpn = FeaturePyramidNetwork(channels, _CHANNELS, extra_blocks=extra)
+        self.body, self.out_channels = body, out_channels
+        self.fpn = FeaturePyramidNetwork(channels, out_channels, extra_blocks=extra)
 
     def forward(self, images: Tensor) -> OrderedDict[str, Tensor]:
         """Return the maps by name, from fine to coarse."""
@@ -251,7 +255,7 @@ def _tiny() -> nn.Module:
 def _pyramid(design: Design, extra: nn.Module) -> tuple[Pyramid, int]:
     """Return the pyramid of a design without its extra maps' count, and the number of the body's maps."""
     found, channels = _maps(design)
-    return Pyramid(found, channels, extra), len(channels)
+    return Pyramid(found, channels, design.channels, extra), len(channels)
 
 
 def _maps(design: Design) -> tuple[nn.Module, list[int]]:
@@ -306,19 +310,19 @@ def _faster_rcnn(design: Design) -> nn.Module:
 
 
 def _retinanet(design: Design) -> nn.Module:
-    pyramid, maps = _pyramid(design, LastLevelP6P7(_CHANNELS, _CHANNELS))
+    pyramid, maps = _pyramid(design, LastLevelP6P7(design.channels, design.channels))
     octaves = [2 ** (n / 3) for n in range(3)]
     sizes = tuple(tuple(int(design.anchor_px * 2**n * step) for step in octaves) for n in range(maps + 2))
     anchors = AnchorGenerator(sizes, (_RATIOS,) * len(sizes))
-    norm = partial(nn.GroupNorm, 32) if design.norm == "learned" else None
-    head = RetinaNetHead(_CHANNELS, anchors.num_anchors_per_location()[0], design.outputs, norm_layer=norm)
+    norm = partial(nn.GroupNorm, NORM_GROUPS) if design.norm == "learned" else None
+    head = RetinaNetHead(design.channels, anchors.num_anchors_per_location()[0], design.outputs, norm_layer=norm)
     return detection.RetinaNet(
         pyramid, anchor_generator=anchors, head=head, detections_per_img=DETECTIONS, **_common(design)
     )
 
 
 def _fcos(design: Design) -> nn.Module:
-    pyramid, maps = _pyramid(design, LastLevelP6P7(_CHANNELS, _CHANNELS))
+    pyramid, maps = _pyramid(design, LastLevelP6P7(design.channels, design.channels))
     sizes = tuple((design.finest_stride * 2**n,) for n in range(maps + 2))  # a point in the middle of each pixel
     anchors = AnchorGenerator(sizes, ((1.0,),) * len(sizes))
     return detection.FCOS(pyramid, anchor_generator=anchors, detections_per_img=DETECTIONS, **_common(design))
