@@ -144,6 +144,9 @@ class FasterRCNNTuning(DataParameters):
         [96, 128], description="short side and longest long side of the resized images, px", min_length=2, max_length=2
     )
     finest_stride: int | None = Field(4, description="pixels to one of the finest map; None is the architecture's own")
+    channels: int | None = Field(
+        64, description="of the feature pyramid and the heads; None is the architecture's own", gt=0
+    )
     anchor_px: float = Field(8.0, description="side of the smallest anchors, px of the resized image", gt=0)
     proposals: int = Field(40, description="boxes of an image that the second stage judges", ge=1)
     rois: int = Field(24, description="boxes of an image that the second stage learns from", ge=1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import shlex
@@ -23,6 +24,7 @@ from wbc_utils import kernel, params, paths, report, repro
 from wbc_utils.manifest import Check, DataUse, Manifest, Metric, collect_records
 
 TRACEBACK_LINES = 12
+logging.getLogger("papermill").setLevel(logging.ERROR)  # it calls parameters annotated as `float | None` unknown
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
