@@ -1,6 +1,8 @@
 """The whole demo, through Snakemake and the real runner, in a project folder of its own."""
 
 import json
+import re
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -34,6 +36,20 @@ def test_every_page_says_that_its_data_is_synthetic_and_has_an_answer(demo, mani
         assert manifest.synthetic
         assert manifest.answer
         assert "Synthetic data" in (demo.reports / f"{number}.html").read_text()
+
+
+def test_every_link_of_every_page_leads_to_a_page_and_a_place_on_it(demo):
+    pages = {path.name: path.read_text() for path in demo.reports.glob("*.html")}
+    places = {name: set(re.findall(r'\bid="([^"]+)"', page)) for name, page in pages.items()}
+    links = [(name, link) for name, page in pages.items() for link in re.findall(r'\bhref="([^"]+)"', page)]
+    own = [(name, link.partition("#")) for name, link in links if "://" not in link]
+    assert len({target or name for name, (target, _, _) in own}) == len(pages)
+    lost = [
+        (name, target, place)
+        for name, (target, _, place) in own
+        if (target or name) not in pages or (place and unquote(place) not in places[target or name])
+    ]
+    assert lost == []
 
 
 def test_every_headline_and_every_number_quoted_in_prose_is_recorded(manifests):
