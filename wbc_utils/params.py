@@ -257,7 +257,7 @@ class TwoStagePipeline(DataParameters):
     dataset: Literal["cbc", "cytologia"] = Field("cbc", description="fields with typed white cells: cbc or cytologia")
     folds: int = Field(2, description="folds, each left out by one network of every kind", ge=2)
     detector: str = Field("yolox_test_resnet", description="first stage, a detector of one class")
-    rivals: list[str] = Field(["yolox_test_convnext"], description="detectors compared with it on one fold")
+    rivals: list[str] = Field(["fcos_test_resnet"], description="detectors compared with it on one fold")
     image_px: list[int] = Field(
         [96, 128],
         description="short side and longest long side of the detectors' input, px",
@@ -265,6 +265,9 @@ class TwoStagePipeline(DataParameters):
         max_length=2,
     )
     finest_stride: int = Field(8, description="pixels to one of the finest map of the detectors")
+    channels: int = Field(
+        64, description="of the pyramids and heads of the detectors that have a choice, which YOLOX has not", gt=0
+    )
     detector_epochs: int = Field(10, description="passes of the detectors over their images", ge=1)
     detector_batch: int = Field(2, description="images a step of the detectors", ge=2)
     detector_rate: float = Field(
