@@ -59,7 +59,7 @@ def test_a_factor_that_alone_breaks_and_alone_repairs_decides(take_apart):
     assert decisive(table) == ({"learning rate": 1}, {"learning rate": 1})
     rows = table.set_index(["start", "factor"])
     assert rows.loc[(REPAIRED, ""), "AP"] == 1
-    assert rows.loc[(REPORTED, ""), "AP"] == 0
+    assert rows.loc[(REPORTED, ""), ["AP", "change", "change low", "change high"]].tolist() == [0, -1, -1, -1]
     assert rows.loc[(REPAIRED, "learning rate"), ["change", "change low", "change high"]].tolist() == [-1, -1, -1]
     assert rows.loc[(REPORTED, "learning rate"), ["change", "change low", "change high"]].tolist() == [1, 1, 1]
     assert rows.loc[(REPAIRED, "warm-up"), "change"] == 0
@@ -80,13 +80,15 @@ def test_factors_that_break_only_together_break_nothing_alone_but_each_repairs(t
 def test_where_the_two_ends_do_not_differ_no_factor_decides(take_apart, finds):
     table = take_apart(finds)
     assert decisive(table) == ({}, {})
-    assert in_words(table, "SSD") == "the reported recipe of SSD is not worse than the repaired one"
+    assert (
+        in_words(table, "SSD") == "the budget does not suffice to tell the reported recipe of SSD from the repaired one"
+    )
 
 
 def told(*rows):
     """Return a table of the ends, 0.6 and 0.1, and of rows of start, factor, change and its bounds."""
     columns = ["start", "factor", "AP", "change", "change low", "change high"]
-    ends = [(REPAIRED, "", 0.6, None, None, None), (REPORTED, "", 0.1, None, None, None)]
+    ends = [(REPAIRED, "", 0.6, None, None, None), (REPORTED, "", 0.1, -0.5, -0.6, -0.4)]
     return pd.DataFrame(ends + [(start, factor, 0.0, *change) for start, factor, *change in rows], columns=columns)
 
 
@@ -103,6 +105,13 @@ def test_a_factor_decides_with_half_of_the_gap_and_an_interval_without_zero_and_
         "of the 0.500 AP between the repaired and the reported recipe of RetinaNet, b alone (0.500), or a alone "
         "(0.300) takes away at least half; repaired, a alone (0.400) gives back at least half"
     )
+
+
+def test_a_gap_whose_interval_holds_zero_is_none():
+    table = told((REPAIRED, "a", -0.5, -0.6, -0.4))
+    table.loc[table["start"] == REPORTED, "change high"] = 0.05
+    assert decisive(table) == ({}, {})
+    assert "does not suffice" in in_words(table, "SSD")
 
 
 def test_where_no_single_factor_decides_that_is_said():

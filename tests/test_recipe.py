@@ -64,6 +64,13 @@ def test_the_constant_rate_stays_after_the_warm_up():
     assert {recipe.rate(x) for x in (1, 2.5, 9)} == {0.3}
 
 
+@pytest.mark.parametrize(("learned", "settling"), [(3, 1), (20, 8), (1, 8)])
+def test_a_training_that_settles_has_its_rate_for_the_epochs_asked_for_and_then_a_tenth(learned, settling):
+    recipe = Recipe(epochs=learned + settling, learning_rate=0.3, schedule="settle", step_epochs=learned)
+    rates = [recipe.rate(epoch + 0.5) for epoch in range(recipe.epochs)]
+    assert rates == pytest.approx([0.15] + [0.3] * (learned - 1) + [0.03] * settling)
+
+
 def test_a_training_shorter_than_its_warm_up_only_warms_up():
     recipe = Recipe(epochs=1, learning_rate=0.3, warmup_epochs=1)
     assert [recipe.rate(0.5), recipe.rate(1)] == [0.15, 0.3]

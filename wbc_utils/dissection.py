@@ -63,8 +63,9 @@ def dissect(
     -------
     pandas.DataFrame
         A row a recipe: ``start``, ``factor`` ("" is the start itself), ``recipe`` (both in words), ``set to`` (what
-        the factor is in this row), ``AP`` with ``low`` and ``high``, the paired ``change`` against the start with
-        ``change low`` and ``change high``, ``diverged``. AP is that of the best epoch, which flatters all of them.
+        the factor is in this row), ``AP`` with ``low`` and ``high``, the paired ``change`` against the start, and of
+        the second start against the first, with ``change low`` and ``change high``, ``diverged``. AP is that of the
+        best epoch, which flatters all of them.
     """
     rows, starts = [], {}
     for start, factor, recipe in exchange(repaired, reported):
@@ -75,10 +76,9 @@ def dissect(
         row = {"start": start, "factor": factor, "recipe": f"{start}, but {factor} {other}" if factor else start}
         row["set to"] = ", ".join(f"{field} {getattr(recipe, field)}" for field in reported.get(factor, {}))
         row |= mean_ap(ap_interval(found, seed), "AP", "low", "high")
-        if factor:
-            row |= mean_ap(ap_difference(starts[start], found, seed), "change", "change low", "change high")
-        else:
-            starts[start] = found
+        if before := starts.get(start if factor else REPAIRED):
+            row |= mean_ap(ap_difference(before, found, seed), "change", "change low", "change high")
+        starts.setdefault(start, found)
         rows.append({**row, "diverged": trial.diverged})
     return pd.DataFrame(rows)
 
@@ -92,7 +92,7 @@ def gap(table: pd.DataFrame) -> float:
 def decisive(table: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
     """Return the factors that alone take away, and those that alone give back, at least half of the `gap`.
 
-    The interval of the paired change must exclude zero, too.
+    The intervals of the paired change, and of the gap itself, must exclude zero, too.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def decisive(table: pd.DataFrame) -> tuple[dict[str, float], dict[str, float]]:
         factor first.
     """
     half, single = gap(table) / 2, table[table["factor"] != ""]
-    if half <= 0:
+    if not _is_worse(table):
         return {}, {}
     from_repaired, from_reported = (single[single["start"] == start] for start in (REPAIRED, REPORTED))
     taking = from_repaired[(from_repaired["change high"] < 0) & (from_repaired["change"] <= -half)]
@@ -126,13 +126,18 @@ def in_words(table: pd.DataFrame, name: str) -> str:
     name
         Of the detector.
     """
-    if (lost := gap(table)) <= 0:
-        return f"the reported recipe of {name} is not worse than the repaired one"
+    if not _is_worse(table):
+        return f"the budget does not suffice to tell the reported recipe of {name} from the repaired one"
     taken, given = decisive(table)
     return (
-        f"of the {lost:.3f} AP between the repaired and the reported recipe of {name}, "
+        f"of the {gap(table):.3f} AP between the repaired and the reported recipe of {name}, "
         f"{_listed(taken)} takes away at least half; repaired, {_listed(given)} gives back at least half"
     )
+
+
+def _is_worse(table: pd.DataFrame) -> bool:
+    """Return whether the interval of the gap lies above zero."""
+    return bool((table[(table["start"] == REPORTED) & (table["factor"] == "")]["change high"] < 0).all())
 
 
 def _listed(factors: dict[str, float]) -> str:

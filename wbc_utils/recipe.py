@@ -31,7 +31,8 @@ class Recipe:
         Decoupled for AdamW; biases and normalisation have none if the model's ``parameter_groups`` says so.
     schedule
         After the warm-up: ``cosine`` falls to zero once, ``restarts`` every ``restart_epochs``, or once if there are
-        no more (SGDR, Loshchilov & Hutter 2017), ``step`` falls to a tenth every ``step_epochs``, ``constant`` stays.
+        no more (SGDR, Loshchilov & Hutter 2017), ``step`` falls to a tenth every ``step_epochs``, ``constant`` stays;
+        ``settle`` stays and falls to a tenth once, ``step_epochs`` after the start of the training.
     warmup_epochs
         The rate rises linearly from zero over these; may be a fraction.
     freeze_epochs
@@ -58,7 +59,7 @@ class Recipe:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 5e-4
-    schedule: Literal["cosine", "restarts", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "restarts", "step", "constant", "settle"] = "cosine"
     restart_epochs: int = 15
     step_epochs: int = 3
     warmup_epochs: float = 1.0
@@ -86,10 +87,12 @@ class Recipe:
 
     def rate(self, epoch: float) -> float:
         """Return the learning rate at a point of the training, in epochs from its start."""
+        if self.schedule == "settle" and epoch >= self.step_epochs:
+            return self.learning_rate / 10
         if epoch < self.warmup_epochs:
             return self.learning_rate * epoch / self.warmup_epochs
         done, length = epoch - self.warmup_epochs, self.epochs - self.warmup_epochs
-        if self.schedule == "constant" or length <= 0:
+        if self.schedule in ("constant", "settle") or length <= 0:
             return self.learning_rate
         if self.schedule == "step":
             return self.learning_rate / 10 ** (done // self.step_epochs)
