@@ -122,3 +122,5 @@ def test_a_class_too_small_for_the_folds_is_refused():
     cohort = draw_cohort(12)
     with pytest.raises(ModelError, match="4 independent reactive patients for 5 outer and 2 inner folds"):
         plan(cohort, folds=5)
+    with pytest.raises(ModelError, match="4 independent reactive patients for 2 outer and 3 inner folds"):
+        plan(cohort, folds=2, inner=3)

@@ -177,6 +177,9 @@ class Diagnoser:
     def __call__(self, cohort: Cohort) -> dict[str, np.ndarray]:
         """Return ``malignant`` (ŷ), ``trust`` (π), the experts' probabilities ``images`` and ``scalars``, ``evenness``.
 
+        After `tune` also ``tuned``: 1 where the training of the network brought a better validation loss than the
+        experts alone, else 0.
+
         Evenness is the effective share of a patient's cells: the exponential of the entropy of the attention over their
         number; 1 where all cells count alike, 1 / m where one of m does.
         """
@@ -185,6 +188,9 @@ class Diagnoser:
         said |= {"images": opinion.images.sigmoid(), "scalars": opinion.scalars.sigmoid()}
         entropy = -bags.sum(torch.xlogy(opinion.attention, opinion.attention))
         said["evenness"] = entropy.exp() / bags.sizes
+        stages = self.history["stage"]
+        if (stages == 0).any():
+            said["tuned"] = torch.full_like(opinion.trust, float(stages[self.history[_WATCHED].idxmax()] > 0))
         return {name: values.double().numpy() for name, values in said.items()}
 
 

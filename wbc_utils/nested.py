@@ -5,6 +5,7 @@ epoch. The mean over these models is what judges the patients of the outer fold;
 each inner model says of the patients it did not learn from. Patients that share a picture are in one fold.
 """
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,14 +67,15 @@ class Plan:
         Raises
         ------
         ModelError
-            If a class has fewer groups than would put one into each outer fold, and two into the rest for each inner
-            fold.
+            If a class has fewer groups than outer folds, or what the largest outer fold leaves of it has fewer than
+            inner folds.
         wbc_utils.data.splits.SplitError
             If there are fewer groups than folds.
         """
         groups = np.asarray(groups)
         for name, there in {"malignant": cohort.malignant, "reactive": ~cohort.malignant}.items():
-            if (found := len(np.unique(groups[there]))) < max(folds, inner + 1):
+            found = len(np.unique(groups[there]))
+            if found < folds or found - math.ceil(found / folds) < inner:
                 raise ModelError(
                     f"{found} independent {name} patients for {folds} outer and {inner} inner folds: a fold would lack "
                     "them; use fewer folds"

@@ -112,6 +112,25 @@ def test_the_calibration_error_of_probabilities_that_are_kept_is_small_and_of_su
     assert kept.ece(0).n == 4000
 
 
+def test_errors_of_both_diagnoses_do_not_make_up_for_each_other_in_the_calibration_error():
+    malignant = np.repeat([True, True, False, False], [60, 10, 20, 10])
+    scores = np.repeat([0.8, 0.2, 0.8, 0.2], [60, 10, 20, 10])[None]  # 0.75 and 0.5 are right
+    assert Verdicts(malignant, scores, scores > 0.5).ece(0).value == pytest.approx(0.8 * 0.05 + 0.2 * 0.3)
+
+
+def test_probabilities_of_a_balanced_population_are_moved_to_the_share_of_another():
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(0.01, 0.99, size=(1, 20000))
+    share = 0.7
+    true = share * scores[0] / (share * scores[0] + (1 - share) * (1 - scores[0]))
+    one = Verdicts(rng.uniform(size=20000) < true, scores, scores > 0.5)
+    assert one.at_prior(share).scores[0] == pytest.approx(true)
+    assert one.at_prior(share).ece(0).value < 0.02 < one.ece(0).value
+    assert one.at_prior(0.5).scores == pytest.approx(scores)
+    with pytest.raises(MetricError, match="found a share of 1; it must be above 0 and below 1"):
+        one.at_prior(1)
+
+
 def test_the_range_of_a_small_test_set_is_wide_and_centred():
     one = draw(n=300, repeats=1)
     small, large = (diagnosis.expected_range(one, reactive, 2 * reactive, seed=0) for reactive in (14, 140))

@@ -88,7 +88,7 @@ def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> floa
 
     Parameters and errors are those of `reliability`.
     """
-    return float(_gap(_gap_parts(probabilities, labels, bins).sum(axis=0)))
+    return float(_gap(_gap_parts(*_binned(probabilities, labels, bins), bins).sum(axis=0)))
 
 
 def ece_interval(
@@ -108,7 +108,8 @@ def ece_interval(
     Parameters
     ----------
     probabilities, labels, bins
-        As `reliability`.
+        As `reliability`; or the probability of one event and whether it happened, (n,) each: then the bins are of that
+        probability, and what is too low for some does not make up for what is too high for others.
     groups
         Group (duplicates, patient) of each item, (n,).
     seed, draws
@@ -119,7 +120,8 @@ def ece_interval(
     MetricError
         As `reliability`, `wbc_utils.metrics.groups.group_sums` and `wbc_utils.metrics.groups.resampled_sums`.
     """
-    sums = group_sums(_gap_parts(probabilities, labels, bins), groups)
+    binned = _binned_event if np.ndim(probabilities) == 1 else _binned
+    sums = group_sums(_gap_parts(*binned(probabilities, labels, bins), bins), groups)
     value = float(_gap(sums.sum(axis=0)))
     low, high = percentile_bounds(_gap(resampled_sums(sums, seed, draws)))
     return Interval(value, max(2 * value - float(high), 0.0), max(2 * value - float(low), value), len(sums))
@@ -231,16 +233,25 @@ def _require_items(scores: np.ndarray, labels: np.ndarray, what: str) -> tuple[n
 def _binned(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the bin, the confidence and the correctness of each item."""
     probabilities, labels = require_probabilities(probabilities, labels)
+    confidence = probabilities.max(axis=1)
+    return _place(confidence, bins), confidence, (probabilities.argmax(axis=1) == labels).astype(float)
+
+
+def _binned_event(probabilities: np.ndarray, happened: np.ndarray, bins: int) -> tuple[np.ndarray, ...]:
+    """Return the same of the probability of one event."""
+    probabilities = np.asarray(probabilities, dtype=float)
+    _, happened = require_probabilities(np.column_stack([1 - probabilities, probabilities]), happened)
+    return _place(probabilities, bins), probabilities, happened.astype(float)
+
+
+def _place(confidence: np.ndarray, bins: int) -> np.ndarray:
     if bins < 1:
         raise MetricError(f"at least one bin is needed, found {bins}")
-    confidence = probabilities.max(axis=1)
-    place = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), confidence) - 1, 0, bins - 1)
-    return place, confidence, (probabilities.argmax(axis=1) == labels).astype(float)
+    return np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), confidence) - 1, 0, bins - 1)
 
 
-def _gap_parts(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> np.ndarray:
+def _gap_parts(place: np.ndarray, confidence: np.ndarray, correct: np.ndarray, bins: int) -> np.ndarray:
     """Return correct − confidence of each item in the column of its bin, and a last column of ones, (n, bins + 1)."""
-    place, confidence, correct = _binned(probabilities, labels, bins)
     parts = np.zeros((len(place), bins + 1))
     parts[np.arange(len(place)), place] = correct - confidence
     parts[:, -1] = 1

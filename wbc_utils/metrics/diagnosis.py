@@ -70,10 +70,30 @@ class Verdicts:
         return _interval(statistic(self, weights) - statistic(other, weights), len(self.malignant))
 
     def ece(self, seed: int, bins: int = 10) -> Interval:
-        """Return the expected calibration error of the more probable diagnosis; its interval is over patients."""
-        scores, repeats = self.scores.ravel(), len(self.scores)
+        """Return the expected calibration error of the probability of malignant; its interval is over patients."""
+        repeats = len(self.scores)
         labels, patients = (np.tile(one, repeats) for one in (self.malignant, np.arange(len(self.malignant))))
-        return calibration.ece_interval(np.column_stack([1 - scores, scores]), labels.astype(int), patients, seed, bins)
+        return calibration.ece_interval(self.scores.ravel(), labels.astype(int), patients, seed, bins)
+
+    def at_prior(self, share: float) -> "Verdicts":
+        """Return what was said as if of a population with another share of malignant patients; the calls stay.
+
+        Parameters
+        ----------
+        share
+            Of malignant patients, above 0 and below 1. What was said counts as of one half, as a loss that weighs both
+            classes alike makes it: p → s p / (s p + (1 − s)(1 − p)) (Saerens et al. 2002, *Adjusting the Outputs of a
+            Classifier to New a Priori Probabilities*, equation 2.4).
+
+        Raises
+        ------
+        MetricError
+            If the share is out of range.
+        """
+        if not 0 < share < 1:
+            raise MetricError(f"found a share of {share}; it must be above 0 and below 1")
+        ill, well = share * self.scores, (1 - share) * (1 - self.scores)
+        return Verdicts(self.malignant, ill / (ill + well), self.called)
 
     def spread(self, statistic: Statistic) -> float:
         """Return the standard deviation of a score over the repeats: the chance of the folds and of the training.
