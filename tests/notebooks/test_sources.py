@@ -4,6 +4,7 @@ import ast
 import io
 import itertools
 import re
+import shlex
 import tokenize
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -130,7 +131,8 @@ def test_the_exercises_name_a_goal_and_commands_that_are_allowed(number):
     commands = re.findall(r"`wbc run (\d\d)((?: --set [^` ]+)+)`", exercises)
     assert len(commands) == exercises.count("`wbc run ")
     for notebook, settings in commands:
-        params.resolve(notebook, "demo", params.parse_overrides(settings.split(" --set ")[1:]))
+        given = [word for word in shlex.split(settings) if word != "--set"]  # a shell takes off the quotes of a list
+        params.resolve(notebook, "demo", params.parse_overrides(given))
 
 
 @each
