@@ -1,11 +1,14 @@
 """What an image costs: stages add up to the whole, at any batch size, of any detector."""
 
 import pytest
+import torch
 from PIL import Image
 from two_stages import RED, Finder, field, pipeline
 
 from wbc_utils import budget
-from wbc_utils.two_stage import STAGES
+from wbc_utils.models.postprocess import DETECTIONS
+from wbc_utils.trials import NMS_IOU
+from wbc_utils.two_stage import SEEN, STAGES
 
 
 @pytest.fixture
@@ -39,3 +42,21 @@ def test_the_sweep_has_a_row_a_batch_size_between_its_extremes(paths):
     table = budget.sweep(pipeline(), paths, [1, 4], repeats=3)
     assert table["batch size"].tolist() == [1, 4]
     assert table[budget.TOTAL].between(table["fastest"], table["slowest"]).all()
+
+
+def test_a_plain_detector_is_asked_as_the_pipeline_asks_it(paths):
+    asked = []
+
+    class Listening(Finder):
+        def detect(self, images, score, nms_iou, most):
+            asked.append((score, nms_iou, most))
+            return super().detect(images, score, nms_iou, most)
+
+    budget.by_stage(Listening(), paths, 8)
+    assert asked == [(SEEN, NMS_IOU, DETECTIONS)]
+
+
+def test_the_unit_of_a_time_says_on_what_it_depends():
+    assert budget.unit("cpu", 8) == "ms (cpu, 1 CPU thread, batch 8)"
+    torch.set_num_threads(2)
+    assert budget.unit("cuda", 1) == "ms (cuda, 2 CPU threads, batch 1)"

@@ -9,6 +9,7 @@ from boxes import table
 from two_stages import BLUE, RED, TYPES, Always, Finder, Namer, field, pipeline
 
 from wbc_utils import decisions
+from wbc_utils.manifest import Metric
 from wbc_utils.metrics import MetricError, challenge
 from wbc_utils.metrics.coco import ap_interval
 from wbc_utils.metrics.detection import Detections
@@ -74,6 +75,38 @@ def test_only_images_with_a_true_box_are_judged():
     taken = decisions.judge(found, TRUTH.head(1), TYPES)
     assert taken.images == ("0",)
     assert taken.outcome.tolist() == ["right"]
+    assert (taken.offered, taken.unused) == (1, 0)
+
+
+def test_what_is_chosen_for_ensembles_has_the_lowest_least_score_and_the_best_share_with_it(study):
+    """A stray box above 0.5 makes no cell alone, so that only a higher least score would ask the whole images."""
+    sure = Always((*TYPES, BACKGROUND), [5.0, 0.0, 0.0])
+    seen = sightings(pipeline(classifiers=[Namer(sure=-8.0)], image_classifiers=[sure], whole_px=32), study.images)
+    truth = TRUTH.assign(**{"class": "EO"})
+    grid = [Settings(0.5, 0.0), Settings(0.3, 0.0), Settings(0.3, 1.0), Settings(0.5, 1.0)]
+    found = decisions.decide(seen, grid, truth, study.plan["fold"], TYPES)
+    assert found.overall == Settings(0.3, 1.0)
+    assert found.best == Settings(0.3, 1.0)
+    stray = seen.boxes.assign(score=0.4, xmin=0, ymin=0, xmax=9, ymax=9)
+    crowded = type(seen)(pd.concat([seen.boxes, stray], ignore_index=True), seen.whole, seen.classes)
+    found = decisions.decide(crowded, grid, truth, study.plan["fold"], TYPES)
+    assert found.best == Settings(0.5, 1.0)
+    assert found.overall == Settings(0.3, 0.0)
+
+
+def test_the_settings_are_listed_with_the_nested_score_and_the_one_that_chose_itself(study):
+    """Each fold shows the types that the other settings get right, so that the others choose against it."""
+    both = pipeline(image_classifiers=[Always((*TYPES, BACKGROUND), [0.0, 5.0, 0.0])], whole_px=32)
+    truth = TRUTH.copy()
+    truth.loc[:1, "class"] = "LY"
+    found = decisions.decide(
+        sightings(both, study.images), [Settings(0.5), Settings(0.5, 1.0)], truth, study.plan["fold"], TYPES
+    )
+    assert found.score == pytest.approx(challenge.score(decisions.judge(found.detections, truth, TYPES)))
+    assert found.score <= found.best_score
+    listed = decisions.choices({"one": found})
+    assert listed["used for"].str.startswith("fold").sum() == 3
+    assert listed["challenge score"].dropna().tolist() == [found.score, found.best_score]
 
 
 def test_settings_without_folds_are_refused(study):
@@ -90,10 +123,31 @@ def test_true_boxes_are_named_by_the_classifier_of_their_fold(study):
     assert np.array_equal(named[["xmin", "ymax"]], TRUTH[["xmin", "ymax"]])
 
 
-def test_the_mean_ap50_is_taken_from_a_table_of_intervals():
-    found = Detections.of(TRUTH, TRUTH.assign(score=0.9), NAMES, TYPES)
-    one = decisions.mean_ap50(ap_interval(found, 0))
-    assert (one.value, one.low, one.high, one.n) == (1, 1, 1, 6)
+def test_the_mean_ap50_is_taken_from_a_table_and_has_no_interval_where_nothing_varies():
+    certain = decisions.mean_ap50(ap_interval(Detections.of(TRUTH, TRUTH.assign(score=0.9), NAMES, TYPES), 0))
+    assert (certain.value, certain.n) == (1, 6)
+    assert decisions.known(certain.ci) is None
+    half = decisions.mean_ap50(ap_interval(Detections.of(TRUTH, TRUTH.assign(score=0.9).head(4), NAMES, TYPES), 0))
+    low, high = decisions.known(half.ci)
+    assert low < half.value < high
+
+
+def test_gains_are_put_into_words_by_the_side_of_their_interval():
+    gains = {
+        "a": Metric(value=0.2, ci=(0.1, 0.3), n=9), "b": Metric(value=-0.2, ci=(-0.3, -0.1), n=9),
+        "c": Metric(value=0.1, ci=(-0.1, 0.3), n=9), "d": Metric(value=0.0, n=9),
+    }  # fmt: skip
+    assert (
+        decisions.in_words(gains) == "these parts help: a; these harm: b; these are not told apart from no change: c, d"
+    )
+    assert decisions.in_words({}).count(": none") == 3
+
+
+def test_a_score_without_an_interval_is_drawn_as_a_dot_alone():
+    ladder = pd.DataFrame({"rung": ["a", "b"], "score": [0.5, 1.0], "low": [0.4, np.nan], "high": [0.6, np.nan]})
+    dots = decisions.as_dots(ladder)
+    assert dots[["low", "value", "high"]].to_numpy().tolist() == [[0.4, 0.5, 0.6], [1, 1, 1]]
+    assert dots["name"].tolist() == ["a", "b"]
 
 
 def test_every_box_is_said_nine_times_inside_its_image():

@@ -13,13 +13,16 @@ from torch import nn
 
 from wbc_utils.data.images import open_image
 from wbc_utils.detection import predict_boxes
+from wbc_utils.models.postprocess import DETECTIONS
+from wbc_utils.trials import NMS_IOU
+from wbc_utils.two_stage import SEEN
 
 DECODE, REST, TOTAL = "decode", "rest", "total"
 """Stages beside those of the model: files to pixels; tables and decisions; all together."""
 
 
 def by_stage(model: nn.Module, paths: Sequence[Path], batch_size: int) -> dict[str, float]:
-    """Return milliseconds an image of one pass over image files.
+    """Return milliseconds an image of one pass over image files, at least score, suppression and number of the study.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ def by_stage(model: nn.Module, paths: Sequence[Path], batch_size: int) -> dict[s
             some = paths[first : first + batch_size]
             images = dict(zip(map(str, some), pool.map(open_image, some), strict=True))
             decoding += time.perf_counter() - begun
-            predict_boxes(model, images, batch_size=batch_size)
+            predict_boxes(model, images, score=SEEN, nms_iou=NMS_IOU, most=DETECTIONS, batch_size=batch_size)
     if next(model.parameters()).is_cuda:
         torch.cuda.synchronize()
     total = time.perf_counter() - started
@@ -64,3 +67,9 @@ def sweep(model: nn.Module, paths: Sequence[Path], batch_sizes: Sequence[int], r
         row = {"batch size": size} | {stage: median(one[stage] for one in passes) for stage in passes[0]}
         rows.append(row | {"fastest": min(totals), "slowest": max(totals)})
     return pd.DataFrame(rows)
+
+
+def unit(device: str, batch_size: int) -> str:
+    """Return the unit of such a time, with what it depends on: device, threads of torch on the CPU, batch."""
+    threads = torch.get_num_threads()
+    return f"ms ({device}, {threads} CPU {'thread' if threads == 1 else 'threads'}, batch {batch_size})"

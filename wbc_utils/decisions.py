@@ -9,6 +9,7 @@ import pandas as pd
 from wbc_utils import predict
 from wbc_utils.data.crops import crops_of
 from wbc_utils.fit import Fitted
+from wbc_utils.manifest import Metric
 from wbc_utils.metrics import challenge
 from wbc_utils.metrics.bootstrap import Interval
 from wbc_utils.metrics.coco import MEAN
@@ -76,16 +77,23 @@ class Decision:
 
     Attributes
     ----------
-    detections
-        Of each fold with the settings that are best on the other folds.
+    detections, score
+        Of each fold with the settings that are best on the other folds, and their score on all folds.
     by_fold
         Those settings.
+    best, best_score
+        The settings that are best on all folds, and their score there: of those who chose themselves, hence too good.
     overall
-        The settings that are best on all folds, for images in none.
+        For images in no fold, of which ensembles may be asked: the lowest least score of all, since a fused score falls
+        with the share of networks that saw the box and the challenge charges nothing for surplus boxes; and the share
+        that is best with it on all folds.
     """
 
     detections: pd.DataFrame
+    score: float
     by_fold: dict[int, Settings]
+    best: Settings
+    best_score: float
     overall: Settings
 
 
@@ -114,9 +122,39 @@ def decide(
     judged = [judge(table, truth, classes) for table in tables]
     chosen = challenge.choose_outside(judged, folds.to_dict())
     parts = [tables[place][tables[place]["image"].map(folds) == fold] for fold, place in chosen.items()]
-    best = int(np.argmax([challenge.score(one) for one in judged]))
-    by_fold = {fold: grid[place] for fold, place in chosen.items()}
-    return Decision(pd.concat(parts, ignore_index=True), by_fold, grid[best])
+    detections = pd.concat(parts, ignore_index=True)
+    scores = np.array([challenge.score(one) for one in judged])
+    lowest = np.array([settings.least_score for settings in grid]) == min(settings.least_score for settings in grid)
+    return Decision(
+        detections,
+        challenge.score(judge(detections, truth, classes)),
+        {fold: grid[place] for fold, place in chosen.items()},
+        grid[int(scores.argmax())],
+        float(scores.max()),
+        grid[int(np.where(lowest, scores, -np.inf).argmax())],
+    )
+
+
+def choices(decided: Mapping[str, Decision]) -> pd.DataFrame:
+    """Return what was chosen for what, and the score on all folds if each fold is, or is not, blind to its choice.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``rung``, ``used for``, ``least score``, ``share of the whole image``, ``challenge score``.
+    """
+    rows = []
+    for rung, one in decided.items():
+        rows += [
+            (rung, f"fold {fold}, chosen on the others", *settings, None) for fold, settings in one.by_fold.items()
+        ]
+        rows += [
+            (rung, "all folds, each with its own of these", None, None, one.score),
+            (rung, "all folds, by which it was chosen", *one.best, one.best_score),
+            (rung, "locked images", *one.overall, None),
+        ]
+    columns = ["rung", "used for", "least score", "share of the whole image", "challenge score"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def name_true_boxes(study: Study, classifiers: Mapping[int, Fitted], truth: pd.DataFrame, side: int) -> pd.DataFrame:
@@ -159,6 +197,32 @@ def scattered(found: pd.DataFrame, sizes: pd.DataFrame, step: float = 0.1) -> pd
 
 
 def mean_ap50(intervals: pd.DataFrame) -> Interval:
-    """Return the row of AP50, mean over classes, of what `wbc_utils.metrics.coco.ap_interval` or its like returns."""
+    """Return the row of AP50, mean over classes, of what `wbc_utils.metrics.coco.ap_interval` or its like returns.
+
+    Bounds are NaN where they coincide, as in `wbc_utils.metrics.challenge.intervals`.
+    """
     row = intervals[(intervals["class"] == MEAN) & (intervals["metric"] == "AP50")].iloc[0]
-    return Interval(*(float(row[part]) for part in ("value", "low", "high")), int(row["n"]))
+    low, high = (float(row[part]) for part in ("low", "high"))
+    bounds = (low, high) if low < high else (np.nan, np.nan)
+    return Interval(float(row["value"]), *bounds, int(row["n"]))
+
+
+def known(bounds: tuple[float, float]) -> tuple[float, float] | None:
+    """Return the bounds of an interval, None where they are NaN: then a number is given without."""
+    return None if np.isnan(bounds).any() else bounds
+
+
+def in_words(gains: Mapping[str, Metric]) -> str:
+    """Say which parts gain with their whole interval above zero, which below, and which leave it open."""
+    helps, harms, leaves = "these parts help", "these harm", "these are not told apart from no change"
+    sides = {helps: [], harms: [], leaves: []}
+    for name, gain in gains.items():
+        low, high = gain.ci or (0, 0)
+        sides[helps if low > 0 else harms if high < 0 else leaves].append(name)
+    return "; ".join(f"{side}: {', '.join(names) or 'none'}" for side, names in sides.items())
+
+
+def as_dots(ladder: pd.DataFrame) -> pd.DataFrame:
+    """Return a ladder as `wbc_utils.figures.classification.scores` draws it; without an interval a dot stands alone."""
+    dots = ladder.rename(columns={"rung": "name", "score": "value"})
+    return dots.assign(**{bound: dots[bound].fillna(dots["value"]) for bound in ("low", "high")})

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from wbc_utils.data.tables import DataError, Dataset
-from wbc_utils.data.white_cells import DIFFERING, MIXED, NO_CELL, TYPED, UNTYPED, white_cells, within
+from wbc_utils.data.white_cells import DIFFERING, MIXED, NO_CELL, TYPED, UNTYPED, differences, white_cells, within
 
 COLUMNS = ["image", "class", "xmin", "ymin", "xmax", "ymax"]
 
@@ -82,6 +82,24 @@ def test_boxes_end_at_the_border_and_those_beyond_are_gone():
     boxes = pd.DataFrame([("a", -5, 2, 20, 9), ("a", 12, 0, 18, 5)], columns=["image", "xmin", "ymin", "xmax", "ymax"])
     found = within(boxes, pd.DataFrame({"image": ["a"], "width": [10], "height": [8]}))
     assert found.to_numpy().tolist() == [["a", 0, 2, 10, 8]]
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (["x", "x", "y"], (0, 0)),
+        (["x", "y"], (1, 0)),  # one of two boxes at one place is gone
+        (["x", "x", "z"], (1, 1)),  # one is moved
+        ([], (3, 0)),
+        (["x", "x", "x", "y"], (0, 1)),
+    ],
+)
+def test_boxes_gone_and_new_are_counted_one_by_one(after, expected):
+    def boxes(names):
+        rows = [("a", ord(name), 0, ord(name) + 9.5, 5) for name in names]
+        return pd.DataFrame(rows, columns=["image", "xmin", "ymin", "xmax", "ymax"])
+
+    assert differences(boxes(["x", "y", "x"]), boxes(after)) == expected
 
 
 def test_unknown_words_and_other_data_sets_are_refused(tmp_path):

@@ -1,6 +1,7 @@
 """The challenge's score: by hand, against scikit-learn, its oddities, intervals, shares of the stages, bad input."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from box_tables import CLASSES, detections, prediction_table, random_tables, truth_table
 from hypothesis import given, settings
@@ -18,13 +19,20 @@ def taken(truth, predictions, images=("a", "b"), classes=("EO", "LY")):
     return challenge.take(detections(truth, predictions, images, classes))
 
 
+def one_a_image(labels, said, classes=("EO", "LY")):
+    """Return a cell an image, each found exactly, with these labels."""
+    truth = [(f"{place:03d}", label, *BOX) for place, label in enumerate(labels)]
+    predictions = [(f"{place:03d}", label, *BOX, 0.9) for place, label in enumerate(said)]
+    return taken(truth, predictions, [row[0] for row in truth], classes)
+
+
 def random_taken(seed, **changes):
     truth, predictions, names = random_tables(seed, **changes)
     return challenge.take(Detections.of(truth, predictions, names, CLASSES))
 
 
 def test_a_perfect_prediction_scores_one():
-    found = taken([("a", "EO", *BOX), ("b", "LY", *BOX)], [("a", "EO", *BOX, 0.9), ("b", "LY", *BOX, 0.8)])
+    found = one_a_image(["EO", "EO", "LY"], ["EO", "EO", "LY"])
     assert {name: one.value for name, one in challenge.intervals(found, 0).items()} == dict.fromkeys(
         challenge.SCORES, 1.0
     )
@@ -33,10 +41,8 @@ def test_a_perfect_prediction_scores_one():
 def test_the_score_of_a_shifted_box_and_of_a_wrong_type_is_that_of_the_formula():
     shifted = (0, 0, 10, 5)
     found = taken([("a", "EO", *BOX), ("b", "LY", *BOX)], [("a", "EO", *shifted, 0.9), ("b", "EO", *BOX, 0.8)])
-    scores = challenge.intervals(found, 0)
-    assert scores["giou"].value == pytest.approx(((0.5 + 1) / 2 + 1) / 2)
-    assert scores["macro_f1"].value == pytest.approx((2 / 3 + 0) / 2)
-    assert scores["score"].value == pytest.approx(0.2 * 0.875 + 0.8 / 3)
+    assert ((found.giou + 1) / 2).mean() == pytest.approx(((0.5 + 1) / 2 + 1) / 2)
+    assert challenge.score(found) == pytest.approx(0.2 * 0.875 + 0.8 * (2 / 3 + 0) / 2)
 
 
 @settings(deadline=None, max_examples=25)
@@ -46,7 +52,8 @@ def test_the_macro_f1_is_that_of_scikit_learn_over_the_classes_when_nothing_is_m
     some = found.said < len(CLASSES)
     labels = sorted({*found.label, *found.said[some]})
     wanted = f1_score(found.label, found.said, labels=labels, average="macro", zero_division=0)
-    assert challenge.intervals(found, 0)["macro_f1"].value == pytest.approx(wanted)
+    overlap = ((found.giou + 1) / 2).mean()
+    assert challenge.score(found) == pytest.approx(0.2 * overlap + 0.8 * wanted)
 
 
 def test_one_prediction_serves_two_true_boxes():
@@ -56,19 +63,74 @@ def test_one_prediction_serves_two_true_boxes():
     assert found.outcome.tolist() == ["right", "missed"]
 
 
+def test_all_true_boxes_that_share_a_prediction_are_counted():
+    far = (40, 40, 50, 50)
+    truth = [("a", "EO", *BOX), ("a", "EO", *APART), ("a", "EO", *far), ("b", "LY", *BOX)]
+    found = taken(truth, [("a", "EO", *BOX, 0.9), ("b", "LY", *BOX, 0.9)])
+    assert found.sharing == 3
+    assert taken(truth, []).sharing == 0
+
+
+def test_a_class_that_is_never_predicted_counts_zero_in_every_resample():
+    found = one_a_image(["EO"] * 6 + ["LY"] * 2, ["EO"] * 5 + ["BA"] + ["EO"] * 2, ("EO", "LY", "BA", "MO"))
+    one = challenge.intervals(found, 0)["macro_f1"]
+    assert one.value == pytest.approx((10 / 13 + 0 + 0) / 3)  # MO neither occurs nor is said
+    assert one.value < one.high < 1 / 3
+
+
+def test_a_class_that_is_said_and_never_true_counts_zero_in_every_resample():
+    found = one_a_image(["EO"] * 10, ["LY", *["EO"] * 9])
+    one = challenge.intervals(found, 0)["macro_f1"]
+    assert one.value == pytest.approx(18 / 19 / 2)
+    assert one.high == pytest.approx(0.5)
+
+
+def test_no_resample_lacks_a_class():
+    """With images drawn from all, the rare class would be absent from a third of the resamples, which would score 1."""
+    found = one_a_image(["EO"] * 20 + ["LY"], ["EO"] * 21)
+    one = challenge.intervals(found, 0)["macro_f1"]
+    assert one.value == pytest.approx(40 / 41 / 2)
+    assert np.isnan([one.low, one.high]).all()  # each image of a set says the same
+    rare = one_a_image(["EO"] * 20 + ["LY"] * 2, ["EO"] * 21 + ["LY"])
+    bounds = challenge.intervals(rare, 0)["macro_f1"]
+    assert bounds.low == pytest.approx(40 / 42 / 2)
+    assert bounds.high == pytest.approx(1)
+
+
+def test_images_of_several_classes_are_drawn_among_their_like():
+    truth = [(name, label, *box) for name in "abcd" for label, box in (("EO", BOX), ("LY", APART))]
+    truth += [(name, "EO", *BOX) for name in "ef"]
+    said = [("a", "EO", *BOX, 0.9), ("a", "LY", *APART, 0.9), ("e", "EO", *BOX, 0.9)]
+    found = challenge.intervals(taken(truth, said, "abcdef"), 0)
+    assert found["macro_f1"].low == 0
+    assert found["macro_f1"].high < 1
+    assert found["score"].n == 6
+
+
+def test_the_strata_are_drawn_independently_and_the_seed_decides():
+    labels, said = ["EO", "LY"] * 30, ["EO"] * 30 + ["LY"] * 30
+    first, again, other = (challenge.intervals(one_a_image(labels, said), seed)["score"] for seed in (0, 0, 1))
+    assert first == again
+    assert first.ci != other.ci
+    both = pd.Series(labels) == pd.Series(said)
+    spread = np.sqrt(0.25 / both.size)  # of the share that is right, which macro-F1 follows here
+    assert (first.high - first.low) / (2 * 1.96) == pytest.approx(0.8 * spread, rel=0.15)
+
+
 def test_predictions_that_no_true_box_takes_cost_nothing():
     truth = [("a", "EO", *BOX), ("b", "LY", *BOX)]
     sure = [("a", "EO", *BOX, 0.1), ("b", "LY", *BOX, 0.1)]
     false = [("a", "LY", *APART, 0.99), ("b", "EO", *APART, 0.99)]
-    scores = [challenge.intervals(taken(truth, said), 0)["score"] for said in (sure, sure + false)]
-    assert scores[0] == scores[1]
+    once, more = (taken(truth, said) for said in (sure, sure + false))
+    assert challenge.score(once) == challenge.score(more)
+    assert (once.unused, more.unused) == (0, 2)
 
 
 def test_an_image_without_predictions_is_missed_with_a_giou_of_minus_one():
     found = taken([("a", "EO", *BOX), ("b", "LY", *BOX)], [("a", "EO", *BOX, 0.9)])
     assert found.confusion.tolist() == [[1, 0, 0], [0, 0, 1]]
     assert (found.giou.tolist(), found.iou.tolist(), found.prediction.tolist()) == ([1, -1], [1, 0], [0, -1])
-    assert challenge.intervals(found, 0)["score"].value == pytest.approx(0.2 * 0.5 + 0.8 * 0.5)
+    assert challenge.score(found) == pytest.approx(0.2 * 0.5 + 0.8 * 0.5)
 
 
 def test_a_far_prediction_is_taken_where_there_is_no_nearer_one():
@@ -104,7 +166,8 @@ def test_the_interval_resamples_images_and_holds_the_value():
 def test_a_gain_over_oneself_is_exactly_zero():
     one = random_taken(2)
     for gain in challenge.gains(one, one, 0).values():
-        assert (gain.value, gain.low, gain.high) == (0, 0, 0)
+        assert str(gain.value) == "0.0"
+        assert np.isnan(gain.ci).all()  # no resample differs: no interval
 
 
 def test_a_gain_is_the_difference_of_the_scores():
@@ -118,21 +181,33 @@ def test_a_gain_is_the_difference_of_the_scores():
         assert gain.value == pytest.approx(values[1] - values[0])
 
 
+def test_a_gain_over_a_mean_is_that_over_the_mean_of_the_scores():
+    truth, predictions, names = random_tables(3)
+    several = [
+        challenge.take(Detections.of(truth, said, names, CLASSES))
+        for said in (predictions, predictions.assign(**{"class": "RBC"}), predictions.assign(**{"class": "WBC"}))
+    ]
+    one, two, other = (challenge.score(each) for each in several)
+    gain = challenge.gain_over_mean(several[:2], several[2], 0)["score"]
+    assert gain.value == pytest.approx(other - (one + two) / 2)
+    assert challenge.gain_over_mean(several[:1], several[2], 0) == challenge.gains(several[0], several[2], 0)
+
+
 def test_the_shares_are_of_the_whole_loss_where_one_stage_alone_errs():
-    truth = [("a", "EO", *BOX), ("b", "LY", *BOX)]
-    perfect = taken(truth, [("a", "EO", *BOX, 1), ("b", "LY", *BOX, 1)])
-    wrong_type = taken(truth, [("a", "LY", *BOX, 1), ("b", "EO", *BOX, 1)])
+    truth = ["EO", "EO", "LY"]
+    perfect, wrong_type = (one_a_image(truth, said) for said in (truth, ["LY", "LY", "EO"]))
     found = challenge.shares_lost(wrong_type, wrong_type, perfect, 0)
     assert (found["detection"].value, found["classification"].value) == (0, 1)
 
 
 def test_the_outcomes_add_up_for_each_class():
     found = random_taken(4)
-    table = challenge.outcomes(found, extra=7).set_index("class")
+    table = challenge.outcomes(found).set_index("class")
     inner = table.loc[list(CLASSES), ["right", "wrong type", "missed"]]
     assert inner.sum(axis=1).tolist() == np.bincount(found.label, minlength=len(CLASSES)).tolist()
     assert table.loc["all", "n"] == len(found)
-    assert table.loc["no true cell", "n"] == 7
+    assert table.loc["no true cell", "n"] == found.unused
+    assert found.unused == found.offered - len(set(found.prediction) - {-1})
 
 
 def test_predictions_beside_another_truth_are_refused():
@@ -145,5 +220,5 @@ def test_predictions_beside_another_truth_are_refused():
 def test_no_true_box_and_a_single_image_are_refused():
     with pytest.raises(MetricError, match="no true box"):
         challenge.intervals(challenge.take(Detections.of(truth_table(), prediction_table(), ["a"], ["EO"])), 0)
-    with pytest.raises(MetricError, match="at least two independent groups"):
+    with pytest.raises(MetricError, match="two images that show the same classes, found 1"):
         challenge.intervals(taken([("a", "EO", *BOX)], []), 0)

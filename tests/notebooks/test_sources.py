@@ -124,15 +124,18 @@ def test_no_two_notebooks_share_a_third_of_their_code(one, other):
 
 
 @each
-def test_the_exercises_name_a_goal_and_commands_that_are_allowed(number):
+def test_the_exercises_name_a_goal_and_commands_that_change_something(number):
     exercises = NOTEBOOKS[number].cells[-1].source.split("## Exercises")[1]
     assert "After this page you can" in exercises
     assert 2 <= len(re.findall(r"^\d\. ", exercises, re.MULTILINE)) <= 3
-    commands = re.findall(r"`wbc run (\d\d)((?: --set [^` ]+)+)`", exercises)
-    assert len(commands) == exercises.count("`wbc run ")
-    for notebook, settings in commands:
-        given = [word for word in shlex.split(settings) if word != "--set"]  # a shell takes off the quotes of a list
-        params.resolve(notebook, "demo", params.parse_overrides(given))
+    for command in re.findall(r"`wbc run ([^`]+)`", exercises):
+        notebook, *words = shlex.split(command)  # a shell takes off the quotes of a list
+        options = list(zip(words[::2], words[1::2], strict=True))
+        assert {name for name, _ in options} <= {"--profile", "--set"}
+        profile = dict(options).get("--profile", "demo")
+        given = params.parse_overrides([value for name, value in options if name == "--set"])
+        assert params.resolve(notebook, profile, given) != params.resolve(notebook, profile, {}), command
+    assert f"The commands run the demo: predict from `reports/demo/{number}.html`. A run with `--set`" in exercises
 
 
 @each

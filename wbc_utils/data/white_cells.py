@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wbc_utils.data.boxes import read_wbc_types
+from wbc_utils.data.boxes import COORDINATES, read_wbc_types
 from wbc_utils.data.tables import DataError, Dataset
 from wbc_utils.labels import in_lineage_order
 
@@ -133,6 +133,20 @@ def within(boxes: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         columns = [f"{axis}min", f"{axis}max"]
         cut[columns] = cut[columns].clip(lower=0).clip(upper=cut["image"].map(sizes[side]), axis=0)
     return cut[(cut["xmax"] > cut["xmin"]) & (cut["ymax"] > cut["ymin"])].reset_index(drop=True)
+
+
+def differences(before: pd.DataFrame, after: pd.DataFrame) -> tuple[int, int]:
+    """Return how many boxes are gone and how many are new; a moved box is one of each.
+
+    Parameters
+    ----------
+    before, after
+        ``image`` and coordinates; of boxes at one place each counts.
+    """
+    places = ["image", *COORDINATES]
+    first, second = (one[places].assign(number=one.groupby(places).cumcount()) for one in (before, after))
+    found = first.merge(second, how="outer", indicator=True)["_merge"]
+    return int((found == "left_only").sum()), int((found == "right_only").sum())
 
 
 def _columns(boxes: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,11 @@
 Each true box takes the prediction of its image with the highest generalised IoU, whatever its class and however far
 away. Two oddities follow, and are kept: one prediction may serve several true boxes, and predictions that no true box
 takes cost nothing. A true box without any prediction in its image is a miss of its class and has a GIoU of −1.
+Macro-F1 is the mean over the classes that occur or are said; a class that is said and does not occur counts 0.
+
+Intervals resample images within those that show the same set of classes, so that every resample has every class and the
+mean is always over the same ones. A set that one image alone shows does not vary, and the interval does not hold the
+chance of how many cells a class has.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -48,6 +53,8 @@ class Taken:
         Row of the prediction in the table that was given, −1 where there is none, (n,) int.
     giou, iou
         Overlap with it, −1 and 0 where there is none, (n,).
+    offered
+        Number of all predictions in these images.
     """
 
     images: tuple
@@ -58,6 +65,7 @@ class Taken:
     prediction: np.ndarray
     giou: np.ndarray
     iou: np.ndarray
+    offered: int
 
     def __len__(self) -> int:
         return len(self.label)
@@ -72,6 +80,17 @@ class Taken:
         """What became of each true box: ``right``, ``wrong type`` or ``missed`` (IoU below `FOUND`), (n,) object."""
         typed = np.where(self.said == self.label, "right", "wrong type")
         return np.where(self.iou >= FOUND, typed, "missed").astype(object)
+
+    @property
+    def sharing(self) -> int:
+        """Number of true boxes whose prediction serves another one, too."""
+        served = np.unique(self.prediction[self.prediction >= 0], return_counts=True)[1]
+        return int(served[served > 1].sum())
+
+    @property
+    def unused(self) -> int:
+        """Number of predictions that no true box takes; the score does not see them."""
+        return self.offered - len(np.unique(self.prediction[self.prediction >= 0]))
 
     @cached_property
     def _counts(self) -> np.ndarray:
@@ -103,7 +122,7 @@ def take(detections: Detections) -> Taken:
     label, row, iou = np.full(n, k), np.full(n, -1), np.zeros(n)
     label[some], row[some] = said.label[chosen[some]], said.row[chosen[some]]
     iou[some] = paired_iou(truth.corners[some], said.corners[chosen[some]])
-    return Taken(detections.images, detections.classes, truth.image, truth.label, label, row, overlap, iou)
+    return Taken(detections.images, detections.classes, truth.image, truth.label, label, row, overlap, iou, len(said))
 
 
 def score(taken: Taken) -> float:
@@ -121,10 +140,13 @@ def score(taken: Taken) -> float:
 def intervals(taken: Taken, seed: int, draws: int = DRAWS) -> dict[str, Interval]:
     """Return the score and its parts (`SCORES`) with percentile intervals if images are independent.
 
+    Bounds are NaN where 95 % of the resamples agree: the sample shows no variation, which does not prove that there is
+    none.
+
     Raises
     ------
     MetricError
-        If fewer than two images have a true box.
+        If no two images show the same set of classes.
     """
     return _intervals([taken], lambda scores: scores[0], seed, draws)
 
@@ -138,6 +160,11 @@ def gains(first: Taken, second: Taken, seed: int, draws: int = DRAWS) -> dict[st
         If images, classes or true boxes differ; as `intervals`.
     """
     return _intervals([first, second], lambda scores: scores[1] - scores[0], seed, draws)
+
+
+def gain_over_mean(several: Sequence[Taken], other: Taken, seed: int, draws: int = DRAWS) -> dict[str, Interval]:
+    """Return scores(other) − the mean of the scores of several, with paired intervals; as `gains`."""
+    return _intervals([*several, other], lambda scores: scores[-1] - scores[:-1].mean(axis=0), seed, draws)
 
 
 def shares_lost(
@@ -246,19 +273,14 @@ def choose_outside(several: Sequence[Taken], folds: Mapping[Hashable, Hashable])
     return chosen
 
 
-def outcomes(taken: Taken, extra: int) -> pd.DataFrame:
+def outcomes(taken: Taken) -> pd.DataFrame:
     """Return what became of the true boxes of each class, and of all.
-
-    Parameters
-    ----------
-    extra
-        Predictions that no true box took; the score does not see them.
 
     Returns
     -------
     pandas.DataFrame
         ``class``, ``n``, ``right``, ``wrong type``, ``missed``; then a row ``all`` and a row ``no true cell`` whose n
-        is ``extra``.
+        is that of the predictions that no true box takes.
     """
     names = [*taken.classes, "all"]
     kinds = ["right", "wrong type", "missed"]
@@ -268,7 +290,7 @@ def outcomes(taken: Taken, extra: int) -> pd.DataFrame:
     table = pd.DataFrame(each, columns=kinds)
     table.insert(0, "n", each.sum(axis=1))
     table.insert(0, "class", names)
-    last = pd.DataFrame([{"class": "no true cell", "n": extra}])
+    last = pd.DataFrame([{"class": "no true cell", "n": taken.unused}])
     return pd.concat([table, last], ignore_index=True).astype(dict.fromkeys(kinds, "Int64"))
 
 
@@ -278,25 +300,55 @@ def _intervals(several: list[Taken], statistic, seed: int, draws: int) -> dict[s
     ``statistic`` goes from scores (predictions, draws) to (draws,).
     """
     _require_one_truth(several)
-    k, images = len(several[0].classes), several[0].image
-    sums = np.stack([group_sums(taken.addends, images) for taken in several], axis=1)
-    number, width = len(sums), sums.shape[2]
-    drawn = resampled_sums(sums.reshape(number, -1), seed, draws).reshape(-1, len(several), width)
-    found, resampled = _scores(sums.sum(axis=0)[None], k), _scores(drawn, k)
+    first = several[0]
+    k = len(first.classes)
+    sums = np.stack([group_sums(taken.addends, first.image) for taken in several], axis=1)
+    shown = group_sums(np.eye(k)[first.label], first.image) > 0
+    strata = np.unique(shown, axis=0, return_inverse=True)[1].ravel()
+    drawn = _resampled(sums.reshape(len(sums), -1), strata, seed, draws)
+    whole = sums.sum(axis=0)[None]
+    found = _scores(whole, k)
+    resampled = _scores(drawn.reshape(-1, *sums.shape[1:]), k, counted=~np.isnan(_f1(whole, k)))
     result = {}
     for name in SCORES:  # rounded: what is equal in exact arithmetic differs by nothing
-        low, high = np.round(percentile_bounds(statistic(resampled[name].T)), _DECIMALS)
-        result[name] = Interval(round(float(statistic(found[name].T)[0]), _DECIMALS), float(low), float(high), number)
+        bounds = np.round(percentile_bounds(statistic(resampled[name].T)), _DECIMALS) + 0.0
+        low, high = bounds if bounds[0] < bounds[1] else (np.nan, np.nan)
+        value = round(float(statistic(found[name].T)[0]), _DECIMALS) + 0.0
+        result[name] = Interval(value, float(low), float(high), len(sums))
     return result
 
 
-def _scores(sums: np.ndarray, k: int) -> dict[str, np.ndarray]:
-    """Return the scores (…) from sums of `Taken.addends` (…, c)."""
-    confusion = sums[..., : k * (k + 1)].reshape(*sums.shape[:-1], k, k + 1)
-    square = np.concatenate([confusion, np.zeros_like(confusion[..., :1, :])], axis=-2)
-    each = f1(square)[..., :k]  # what has no prediction is no class, but misses of its class
+def _resampled(sums: np.ndarray, strata: np.ndarray, seed: int, draws: int) -> np.ndarray:
+    """Draw images with replacement, as many of each stratum as it has, and add up their sums, (draws, c)."""
+    if np.bincount(strata).max() == 1:
+        raise MetricError(
+            f"an interval needs two images that show the same classes, found {len(sums)} with as many sets of classes; "
+            "report no interval"
+        )
+    seeds = np.random.default_rng(seed).integers(2**32, size=strata.max() + 1)
+    total = np.zeros((draws, sums.shape[1]))
+    for stratum, own_seed in enumerate(seeds):
+        own = sums[strata == stratum]
+        total += resampled_sums(own, own_seed, draws) if len(own) > 1 else own
+    return total
+
+
+def _scores(sums: np.ndarray, k: int, counted: np.ndarray | bool = False) -> dict[str, np.ndarray]:
+    """Return the scores (…) from sums of `Taken.addends` (…, c).
+
+    Macro-F1 is over the classes that occur or are said, and those ``counted`` (…, k) in any case, as 0.
+    """
+    each = _f1(sums, k)
+    each = np.where(counted & np.isnan(each), 0, each)
     found = {"giou": sums[..., -2] / sums[..., -1], "macro_f1": np.nanmean(each, axis=-1)}
     return {"score": sum(weight * found[name] for name, weight in WEIGHTS.items()), **found}
+
+
+def _f1(sums: np.ndarray, k: int) -> np.ndarray:
+    """Return the F1 of each class, NaN where it neither occurs nor is said, (…, k)."""
+    confusion = sums[..., : k * (k + 1)].reshape(*sums.shape[:-1], k, k + 1)
+    square = np.concatenate([confusion, np.zeros_like(confusion[..., :1, :])], axis=-2)
+    return f1(square)[..., :k]  # what has no prediction is no class, but misses of its class
 
 
 def _require_one_truth(several: Sequence[Taken]) -> None:
