@@ -159,6 +159,14 @@ def test_an_interval_confirms_what_lies_inside_or_on_its_border_and_leaves_the_r
     assert verdict(claim(value=0.747), metrics, [make_use()])[0] == expected
 
 
+def test_a_score_that_is_confirmed_says_how_wide_its_interval_is(make_use):
+    metrics = {"cbc.number": Metric(value=0.76, ci=(0.7, 0.8), n=60)}
+    inside = "the published value lies in our interval, 0.100 wide: not excluded, no more than that"
+    assert verdict(claim(value=0.747), metrics, [make_use()]) == ("confirmed", inside)
+    explained = claim(value=0.747, reason="on validation")
+    assert verdict(explained, metrics, [make_use()]) == ("confirmed", f"{inside}; on validation")
+
+
 def test_an_interval_outranks_the_tolerance(make_use):
     metrics = {"cbc.number": Metric(value=100, ci=(101, 102), n=60)}
     found, reason = verdict(claim(tolerance=0.5), metrics, [make_use()])

@@ -55,7 +55,7 @@ def test_help_names_every_data_command(wbc):
         (["run", "99", "--profile", "laptop"], "there is no profile 'laptop'; there are demo, cpu, gpu"),
         (["run", "99", "--set", "sead=3"], "notebook 99: unknown parameter 'sead'; did you mean 'seed'. Valid: .*"),
         (["run", "99", "--set", "seed=three"], "notebook 99: seed = 'three': input should be a valid integer"),
-        (["run", "99", "--set", "seed"], "--set 'seed' is not name=value"),
+        (["run", "99", "--set", "seed"], r"--set 'seed' is not name=value, e\.g\. --set seed=4"),
         (["run", "99", "--set", "profile=cpu"], "the profile is chosen with --profile, not with --set"),
         (["params", "1"], "there is no notebook '1'; there are 01, .*99"),
         (["render", "--profile", "laptop"], "there is no profile 'laptop'; there are demo, cpu, gpu"),
@@ -138,6 +138,18 @@ def test_data_list_names_a_data_set_that_is_here(wbc, monkeypatch, tmp_path):
     _, printed, _ = wbc("data", "list")
     assert [name for name, here in listed(printed).items() if here] == ["bcd"]
     assert printed.splitlines()[-1] == "not known: sickle (to add one: CONTRIBUTING.md)"
+
+
+def test_data_list_and_check_name_the_tables_of_other_makers_that_are_missing(wbc, monkeypatch, tmp_path):
+    folder = tmp_path / "pbc" / "PBC_dataset_normal_DIB" / "basophil"
+    folder.mkdir(parents=True)
+    save_images(folder, "BA_1.jpg")
+    monkeypatch.setenv("WBC_DATA", str(tmp_path))
+    for words in (["list"], ["check", "pbc"]):
+        code, printed, _ = wbc("data", *words)
+        assert code == 0
+        assert "Get it: the three tables" in printed
+        assert f"put it at {tmp_path / 'pbc' / 'wbcatt_attributes.csv'}\n" in printed
 
 
 def test_data_check_says_which_release_it_found_and_counts_its_findings(wbc, monkeypatch, tmp_path):

@@ -87,7 +87,7 @@ def test_a_run_compared_with_itself_differs_in_nothing(tmp_path, make_manifest, 
     assert rows(text, "metrics") == {
         "f1": ["0.500 [0.400, 0.600], n 7", "0.500 [0.400, 0.600], n 7", "0", "overlap", "–"]
     }
-    assert rows(text, "run")["seconds"] == ["1.500", "1.500", "1.00"]
+    assert rows(text, "run")["seconds"] == ["1.50", "1.50", "1.00"]
 
 
 def test_what_differs_stands_side_by_side(tmp_path, make_manifest, make_use):
@@ -113,7 +113,7 @@ def test_what_differs_stands_side_by_side(tmp_path, make_manifest, make_use):
         "old": ["1, n 3", "–", "–", "–", "pairs"],
         "new": ["–", "2, n 3", "–", "–", "–"],
     }  # fmt: skip
-    assert rows(text, "run") == {"seconds": ["1.500", "3.000", "2.00"], "peak memory, MiB": ["80.0", "40.0", "0.50"]}
+    assert rows(text, "run") == {"seconds": ["1.50", "3.00", "2.00"], "peak memory, MiB": ["80.0", "40.0", "0.50"]}
     assert rows(text, "made by") == {"python": ["3.11.2", "3.12.1"]}
     assert rows(text, "data")["cbc"][1].endswith("digest 111111111111")
 
@@ -147,3 +147,9 @@ def test_a_manifest_of_another_schema_names_the_command_that_makes_it_anew(tmp_p
     path.write_text(json.dumps({"schema_version": 2}))
     with pytest.raises(ManifestError, match="Make it anew: wbc run 99 --profile demo"):
         find_runs(str(tmp_path / "demo"))
+
+
+def test_a_file_that_is_no_manifest_is_said_to_be_none(tmp_path):
+    (tmp_path / "README.md").write_text("# Words")
+    with pytest.raises(ComparisonError, match=r"README\.md is no manifest; name one, such as reports/cpu/manifests"):
+        compare(str(tmp_path / "README.md"), str(tmp_path / "README.md"))

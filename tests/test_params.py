@@ -97,7 +97,7 @@ def test_a_name_with_one_letter_left_out_leads_back_to_it(name, data):
         ({"seed": True}, "seed = True: input should be a valid integer"),
         ({"seed": -1}, "seed = -1: input should be greater than or equal to 0"),
         ({"profile": "laptop"}, "profile = 'laptop': input should be 'demo', 'cpu' or 'gpu'"),
-        ({"datasets": "cbc"}, "datasets = 'cbc': input should be a valid list"),
+        ({"datasets": "cbc"}, "datasets = 'cbc': input should be a valid list; write datasets=[cbc]"),
         ({"datasets": ["cbc", 2]}, "datasets.1 = 2: input should be a valid string"),
         ({"folds": 1}, "folds = 1: input should be greater than or equal to 2"),
     ],
@@ -150,6 +150,11 @@ def test_a_notebook_whose_file_is_missing_or_there_twice_is_refused(toy):
 )
 def test_overrides_are_read_as_yaml_and_the_last_one_counts(words, values):
     assert params.parse_overrides(words) == values
+
+
+def test_a_name_without_a_value_is_answered_with_an_example():
+    with pytest.raises(ParameterError, match=r"--set 'folds' is not name=value, e\.g\. --set folds=4$"):
+        params.parse_overrides(["folds"])
 
 
 @pytest.mark.parametrize("word", ["seed", "=3", "se ed=3", "seed:3", "1=2", ""])

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,22 @@ def test_wanted_data_sets_that_were_not_there_are_named_at_the_end(toy, monkeypa
     run.run_notebook("99", "demo", {"datasets": ["cbc", "bcd", "pbc"]}, say=lines.append)
     assert lines[0] == "99 · 2 of 3 wanted data sets are absent: bcd, pbc"
     assert lines[1].startswith("99 · done in")
+
+
+def test_all_notebooks_that_have_not_run_before_are_named_at_the_start_in_their_order(toy, monkeypatch):
+    models = {"01": params.EdaAndDuplicates, "03": params.EfficientNetToConvNeXt, "99": params.TsneDiagnostics}
+    monkeypatch.setattr(params, "NOTEBOOKS", models)
+    toy.write("1 + 1")
+    for number in ("01", "03"):
+        shutil.copy(toy.root / "notebooks" / "99_toy.ipynb", toy.root / "notebooks" / f"{number}_toy.ipynb")
+    commands = [f"wbc run {number} --profile demo" for number in ("01", "03")]
+    for missing in (commands, commands[1:], []):
+        lines = []
+        run.run_notebook("99", "demo", say=lines.append)
+        told = [line.partition("first: ")[2] for line in lines if "first: " in line]
+        assert told == ([" && ".join(missing)] if missing else [])
+        done = "01" if missing == commands else "03"
+        (toy.root / "runs" / "demo" / done / "tables").mkdir(parents=True, exist_ok=True)
 
 
 def test_two_metrics_of_one_name_are_refused(toy):

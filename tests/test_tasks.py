@@ -1,5 +1,6 @@
 """What a saved model is for is told from its file, before anything heavy is loaded."""
 
+import json
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from safetensors.numpy import save_file
 from saved_models import save_panel, save_pipeline
 
 from wbc_utils.models import ModelError
-from wbc_utils.tasks import Task, ask, task_of
+from wbc_utils.tasks import Task, ask, task_of, warning_of
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,42 @@ def test_what_no_notebook_saved_is_refused(tmp_path):
     }.items():
         with pytest.raises(ModelError, match=error):
             task_of(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        ("runs/cpu/03/tables/portable.safetensors", r"run it: wbc run 03 --profile cpu$"),
+        ("runs/demo/08/tables/pipeline", r"run it: wbc run 08 --profile demo$"),
+        ("runs/mine/portable.safetensors", r"or correct the path$"),
+    ],
+)
+def test_weights_that_a_run_has_not_left_yet_name_its_command(tmp_path, place, advice):
+    with pytest.raises(ModelError, match=advice):
+        task_of(tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("stated", "warned"),
+    [
+        ({"intended_use": "Trained on synthetic drawings.", "limits": "Many."}, "Trained on synthetic drawings."),
+        ({"intended_use": "Tests.", "limits": "Learned on drawings."}, "Learned on drawings."),
+        ({"intended_use": "Teaching.", "limits": "Many."}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.parametrize("header", ["card", "detector", "panel"])
+def test_what_a_card_says_of_drawings_is_told(tmp_path, header, stated, warned):
+    folder = tmp_path / "pipeline"
+    folder.mkdir()
+    save_file({"a": np.zeros(1)}, folder / "a.safetensors", {header: json.dumps(stated)})
+    assert warning_of(folder / "a.safetensors") == warned
+    assert warning_of(folder) == warned
+
+
+def test_the_drawings_are_the_first_line_of_the_answer(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("wbc_utils.tasks.warning_of", lambda model: "Trained on drawings.")
+    monkeypatch.setattr("wbc_utils.labelling.label_images", lambda request, say: say("3 images labelled."))
+    lines = []
+    ask(models[Task.CLASSIFICATION], tmp_path, tmp_path / "out.csv", None, {}, lines.append)
+    assert lines == ["Trained on drawings.", "3 images labelled."]

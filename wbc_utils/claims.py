@@ -120,7 +120,8 @@ def load_claims(path: Path | None = None) -> list[Claim]:
 def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Answer:
     """Compare a claim with our metrics.
 
-    A number with an interval confirms the claim if the published value lies inside it; outside it the claim is
+    A number with an interval confirms the claim if the published value lies inside it, which a wide one does easily, so
+    that the reason states the width; outside it the claim is
     undecided, since the published score has a sampling error of its own that no report states. A count or a number
     without interval confirms the claim within its tolerance and contradicts it beyond. Of several values each must
     agree to confirm the claim, and one count that differs contradicts it. Numbers from synthetic data, from another
@@ -157,6 +158,10 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
     if misses:
         outside = f"the published value lies outside our interval{_where(misses, wanted)}"
         return say("undecided", f"{outside}, but has an error of its own, which the report does not state")
+    widths = [format_number(one.ci[1] - one.ci[0]) for one in ours.values() if one.ci is not None]
+    if widths:
+        wide = f"the published value lies in our interval, {' / '.join(widths)} wide: not excluded, no more than that"
+        reason = f"{wide}; {reason}" if reason else wide
     return say("confirmed", reason or "published and measured agree")
 
 

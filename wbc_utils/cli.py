@@ -206,6 +206,8 @@ def list_data() -> None:
     width = max(map(len, known))
     for name, entry in known.items():
         typer.echo(f"  {name:{width}s} {'here' if name in present else '–   '}  {entry.licence:24s} {entry.title}")
+        for line in entry.missing_extras(root / name) if name in present else ():
+            typer.echo(f"  {'':{width}s} {line}")
     if unknown := sorted(path.name for path in root.glob("[!.]*") if path.is_dir() and path.name not in known):
         typer.echo(f"not known: {', '.join(unknown)} (to add one: CONTRIBUTING.md)")
 
@@ -230,6 +232,8 @@ def check(name: str) -> None:
     root = paths.data_root()
     use = registry.inspect(name, root)
     typer.echo(f"{use.title}: {use.release} – {use.note}; {use.files} files, digest {use.digest}")
+    for line in registry.get_entry(name).missing_extras(root / name):
+        typer.echo(line)
     dataset = overview.clean_all({name: registry.read(name, root)})[name]
     errors = fingerprints.fingerprint(dataset.images["path"]).errors
     broken = dataset.images.iloc[list(errors)][["image"]].assign(dataset=name, error=list(errors.values()))

@@ -34,6 +34,8 @@ def find_runs(name: str) -> dict[str, Manifest]:
     """
     path = Path(name)
     if path.is_file():
+        if path.suffix != ".json":
+            raise ComparisonError(f"{name} is no manifest; name one, such as reports/cpu/manifests/03.json, or cpu/03")
         manifest = read_manifest(path)
         return {manifest.notebook: manifest}
     if path.is_dir() and (found := read_manifests(path) or read_manifests(path / "manifests")):

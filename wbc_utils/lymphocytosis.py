@@ -188,7 +188,7 @@ class Diagnoser:
         said |= {"images": opinion.images.sigmoid(), "scalars": opinion.scalars.sigmoid()}
         entropy = -bags.sum(torch.xlogy(opinion.attention, opinion.attention))
         said["evenness"] = entropy.exp() / bags.sizes
-        stages = self.history["stage"]
+        stages = self.history.get("stage", pd.Series(dtype=int))  # of a saved model nothing is known
         if (stages == 0).any():
             said["tuned"] = torch.full_like(opinion.trust, float(stages[self.history[_WATCHED].idxmax()] > 0))
         return {name: values.double().numpy() for name, values in said.items()}

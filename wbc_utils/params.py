@@ -53,7 +53,7 @@ class EdaAndDuplicates(DataParameters):
     )
     folds: int = Field(5, description="cross-validation folds written for later notebooks", ge=2)
     calibration_pairs: int = Field(
-        200, description="altered copies made to calibrate the near-duplicate thresholds", ge=50
+        200, description="altered copies made: half calibrate the near-duplicate thresholds, half test them", ge=50
     )
     show_images: int = Field(4, description="fields shown of each detection data set", ge=1)
 
@@ -76,7 +76,7 @@ class EfficientNetToConvNeXt(DataParameters):
     """Notebook 03."""
 
     needs = ("01",)
-    headline = "pbc.macro_f1"
+    headline = "pbc.macro_f1_network"
 
     first_architecture: str = Field("test_efficientnet", description="timm network of rung (a)")
     architecture: str = Field("test_convnext", description="timm network of rungs (b) to (d)")
@@ -434,7 +434,8 @@ def parse_overrides(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name.isidentifier():
-            raise ParameterError(f"--set {setting!r:.80} is not name=value")
+            example = f", e.g. --set {setting}=4" if setting.isidentifier() else ""
+            raise ParameterError(f"--set {setting!r:.80} is not name=value{example}")
         try:
             overrides[name] = plain_yaml.load(value)
         except yaml.YAMLError as error:
@@ -461,7 +462,10 @@ def validate(number: str, values: dict[str, Any]) -> Parameters:
 def _explain(problem: dict, model: type[Parameters]) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"{name} = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        found = problem["input"]
+        single = problem["type"] == "list_type" and isinstance(found, str | int | float)
+        advice = f"; write {name}=[{found}]" if single else ""
+        return f"{name} = {found!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}{advice}"
     valid = list(model.model_fields)
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""

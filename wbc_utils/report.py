@@ -37,12 +37,14 @@ def title_and_question(notebook: nbformat.NotebookNode) -> tuple[str, str]:
 
 
 def page(notebook: nbformat.NotebookNode, manifest: Manifest) -> str:
-    """Render one executed notebook, with links to its neighbours."""
+    """Render one executed notebook, with links to its neighbours and, once there is a summary, to its glossary."""
     numbers = list(params.NOTEBOOKS)
     here = numbers.index(manifest.notebook)
     before = _link(numbers[here - 1]) if here else None
     after = _link(numbers[here + 1]) if here + 1 < len(numbers) else None
-    return render.page(notebook, manifest, previous=before, following=after)
+    summary = paths.reports_dir(manifest.profile) / "99.html"
+    glossary = "99.html#glossary" if summary.is_file() or manifest.notebook == "99" else ""
+    return render.page(notebook, manifest, previous=before, following=after, glossary=glossary)
 
 
 def write_alone(contents: Mapping[Path, str]) -> None:

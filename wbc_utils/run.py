@@ -88,6 +88,8 @@ class _Run:
         for stale in self.folder.glob(".partial-*"):
             shutil.rmtree(stale, ignore_errors=True)  # the kernel of a killed run may live for another second
         self._require_writable()
+        if commands := self._commands_before():
+            say(f"{self.number} · reads results that are missing; if it stops, first: {' && '.join(commands)}")
         partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
         (partial / "tables").mkdir()
         watch = kernel.Watch(self.number, partial / "progress", timeout, say)
@@ -108,6 +110,16 @@ class _Run:
             say(f"{self.number} · {len(absent)} of {len(wanted)} wanted data sets are absent: {', '.join(absent)}")
         say(f"{self.number} · done in {manifest.seconds:.0f} s · {paths.reports_dir(self.checked.profile)}")
         return manifest
+
+    def _commands_before(self) -> list[str]:
+        """Return the commands of the notebooks that this one reads tables of and that have not run; 99 needs none."""
+        if not isinstance(self.checked, params.DataParameters):
+            return []
+        profile, wanted = self.checked.profile, list(self.checked.needs)
+        for number in wanted:  # those that they read in turn come first, so that the commands run in this order
+            wanted += [one for one in params.notebook_model(number).needs if one not in wanted]
+        missing = [one for one in sorted(wanted) if not (paths.run_dir(profile, one) / "tables").is_dir()]
+        return [f"wbc run {one} --profile {profile}" for one in missing]
 
     def _require_writable(self) -> None:
         """Refuse now, rather than after hours, what could not write its page or manifest."""

@@ -1,6 +1,9 @@
 """What a saved model is for: told from its file, and asked with the options that it has."""
 
+import json
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -49,18 +52,42 @@ def task_of(model: Path) -> Task:
             f"the folder {model} has no {_PIPELINE}; give one that notebook 08 wrote, or a file of weights"
         )
     if not model.is_file():
-        raise ModelError(f"there are no weights at {model}; run the notebook that saves them, or correct the path")
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(model, framework="numpy") as file:
-            header = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{model} is no safetensors file ({error}); give weights that a notebook saved") from error
+        raise ModelError(f"there are no weights at {model}; {_command(model)}")
+    header = _header(model)
     for card, task in _CARDS.items():
         if card in header:
             return task
     raise ModelError(f"{model} carries no model card, so nothing is known of it; give weights that a notebook saved")
+
+
+def warning_of(model: Path) -> str | None:
+    """Return what a card says of the drawings that the weights learned from, None where it speaks of none."""
+    file = next(iter(sorted(model.glob("*.safetensors"))), None) if model.is_dir() else model
+    header = _header(file) if file else {}
+    for card in _CARDS.keys() & header.keys():
+        with suppress(ValueError, TypeError, LookupError):  # the loader says what is wrong with a damaged card
+            stated = json.loads(header[card])
+            about = [stated[field] for field in ("intended_use", "limits") if "drawings" in stated[field]]
+            return " ".join(about) or None
+    return None
+
+
+def _header(file: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            return opened.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{file} is no safetensors file ({error}); give weights that a notebook saved") from error
+
+
+def _command(model: Path) -> str:
+    """Return what to do where a path leads to nothing: in a folder of runs the notebook and profile are known."""
+    found = re.search(r"(?:^|/)runs/(demo|cpu|gpu)/(\d\d)(?:/|$)", model.as_posix())
+    if not found:
+        return "run the notebook that saves them, or correct the path"
+    return f"run it: wbc run {found[2]} --profile {found[1]}"
 
 
 def ask(
@@ -99,6 +126,8 @@ def ask(
         )
     if wrong := [f"--{name.replace('_', '-')}" for name in given if name not in _OPTIONS[found]]:
         raise ModelError(f"{model.name} is {_KINDS[found]}; leave out {', '.join(wrong)}, which it does not have")
+    if warning := warning_of(model):
+        say(warning)
     if found is Task.LYMPHOCYTOSIS:
         from wbc_utils.panel import diagnose
 

@@ -35,6 +35,20 @@ def test_every_kind_of_pair_is_measured(found):
     assert frame["correlation"].between(-1, 1).all()
 
 
+def test_half_of_the_copies_of_every_kind_are_held_back_and_decide_nothing(found):
+    frame = found.frame()
+    kinds = frame.groupby("kind")["held"].mean()
+    assert kinds["different"] == 0
+    assert (kinds.drop("different") == 0.5).all()
+    used = frame[~frame["held"] & (frame["kind"] != "different")]["correlation"]
+    assert found.known_bound == pytest.approx(used.quantile(calibration.KNOWN_SHARE_LOST))
+
+
+def test_fewer_copies_leave_the_pairs_of_different_images_as_they_were(smears, found):
+    fewer = calibrate(*smears, np.random.default_rng(0), known=20)
+    assert (fewer.distance, fewer.different_bound) == (found.distance, found.different_bound)
+
+
 def test_known_duplicates_pass_and_different_images_do_not(found):
     assert found.recall > 0.98
     different = found.frame().query("kind == 'different'")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from wbc_utils.data import registry
+from wbc_utils.data import entries, registry
 from wbc_utils.data.registry import (
     READERS,
     Entry,
@@ -23,6 +23,7 @@ from wbc_utils.data.registry import (
 )
 from wbc_utils.data.synthetic import tree
 from wbc_utils.data.tables import DataError
+from wbc_utils.params import NOTEBOOKS
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def registered(root, monkeypatch):
     lines = [f"{hashlib.sha256((root / 'bcd' / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
     release = Release(name="mine", files=2, digest=hashlib.sha256("".join(lines).encode()).hexdigest())
     entry = get_entry("bcd").model_copy(update={"releases": (release,)})
-    monkeypatch.setattr(registry, "load_registry", lambda: {"bcd": entry})
+    monkeypatch.setattr(entries, "load_registry", lambda: {"bcd": entry})
 
 
 def test_each_data_set_that_is_described_has_a_reader_and_a_miniature():
@@ -60,6 +61,17 @@ def test_every_entry_says_where_to_get_the_data_and_what_is_allowed(entry):
         assert len(bytes.fromhex(release.digest)) == 32
         assert release.files > 0
         assert release.archive is None or release.archive.endswith(".zip")
+    assert all(len(bytes.fromhex(copy.digest)) == 32 and copy.what for copy in entry.copies)
+    assert all(" " not in extra.licence and "https://" in extra.get for extra in entry.extras)
+    assert {extra.notebook for extra in entry.extras} <= set(NOTEBOOKS)
+
+
+def test_a_table_of_other_makers_that_is_absent_is_named_with_its_origin_and_place(tmp_path):
+    [line] = get_entry("pbc").missing_extras(tmp_path)
+    assert "which notebook 02 needs. Get it: " in line
+    assert line.endswith(f"put it at {tmp_path / 'wbcatt_attributes.csv'}")
+    (tmp_path / "wbcatt_attributes.csv").touch()
+    assert get_entry("pbc").missing_extras(tmp_path) == []
 
 
 def test_what_cannot_be_passed_on_has_no_archive():
@@ -163,7 +175,7 @@ def test_the_registered_content_is_complete(root, registered):
 
 
 def load_digest():
-    return registry.load_registry()["bcd"].releases[0].digest
+    return entries.load_registry()["bcd"].releases[0].digest
 
 
 @pytest.mark.parametrize("change", ["change", "remove", "add"])
@@ -178,6 +190,14 @@ def test_any_difference_is_reported_not_refused(root, registered, change):
     assert found.files == {"change": 2, "remove": 1, "add": 3}[change]
     assert found.note == f"{found.files} files here, 2 files in release mine; the contents differ"
     assert found.digest != load_digest()
+
+
+def test_a_known_reduced_copy_differs_and_says_how(root, registered, monkeypatch):
+    copy = entries.Copy(what="half of it", digest=load_digest())
+    reduced = get_entry("bcd").model_copy(update={"releases": (), "copies": (copy,)})
+    monkeypatch.setattr(entries, "load_registry", lambda: {"bcd": reduced})
+    found = inspect("bcd", root)
+    assert (found.release, found.note) == ("differs", "a reduced copy: half of it")
 
 
 def test_files_outside_the_patterns_do_not_count(root, registered):

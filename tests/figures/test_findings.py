@@ -4,6 +4,8 @@ from wbc_utils.claims import Claim, answer
 from wbc_utils.figures import Link, findings
 from wbc_utils.manifest import Metric
 
+CONFLICTING = {"pbc.conflicting_duplicate_groups": Metric(value=0, n=10)}
+
 
 def count(value):
     return Metric(value=value, n=10)
@@ -54,6 +56,16 @@ def test_a_single_thing_is_in_the_singular():
 
 @pytest.mark.parametrize(("copies", "said"), [(10, "All 10 published"), (7, "7 of 10 published")])
 def test_the_answer_says_how_many_validation_images_are_copies(copies, said):
-    found = {"cbc.validation_copies_of_train": count(copies), "cbc.validation_copies_of_test": count(2)}
-    text = findings.data_answer(found, [])
-    assert text.startswith(f"{said} validation images of cbc are copies of a training image, 2 of a test image; ")
+    numbers = {"validation_copies_of_train": copies, "validation_copies_of_test": 2, "train_copies_of_test": 3}
+    measured = {f"cbc.{name}": count(value) for name, value in numbers.items()}
+    measured["cbc.near_duplicates_across_splits"] = Metric(value=4, n=10, unit="pairs")
+    text = findings.data_answer(measured, [])
+    assert text.startswith(
+        f"{said} validation images of cbc are copies of a training image, 2 of a test image; 3 of 10 published "
+        "training images are copies of a test image, and 4 pairs across splits nearly so; "
+    )
+
+
+def test_the_answer_speaks_of_patients_only_where_they_were_read():
+    assert "lymph" not in findings.data_answer({"pbc.exact_duplicate_groups": count(1), **CONFLICTING}, [])
+    assert findings.data_answer({"lymph.test_patients": count(1)}, []).endswith("that names them, lymph.")

@@ -75,18 +75,18 @@ def test_the_same_figure_gives_the_same_bytes(published):
     assert published[0] == published[1]
 
 
-def test_a_table_is_published_without_its_index_with_caption_and_number_of_rows(published):
+def test_a_table_is_published_without_its_index_with_caption_and_no_n_of_its_own(published):
     table(pd.DataFrame({"class": ["RBC", "WBC"], "boxes": [4153, 372]}, index=[7, 9]), caption="Boxes.")
     [bundle] = published
-    assert bundle[RECORD_MIME] == {"kind": "table", "caption": "Boxes.", "n": 2}
+    assert bundle[RECORD_MIME] == {"kind": "table", "caption": "Boxes.", "n": None}
     assert cells(bundle) == [["class", "boxes"], ["RBC", "4\u202f153"], ["WBC", "372"]]
     assert bundle["text/plain"].splitlines()[0] == "Boxes."
     assert bundle["text/plain"].splitlines()[2].split(maxsplit=1) == ["RBC", "4\u202f153"]
 
 
 def test_the_n_of_a_table_is_the_number_of_units_it_speaks_of(published):
-    table(pd.DataFrame({"mean": [0.5]}), caption="Mean of all.", n=np.int64(17092))
-    assert records(published, "table") == [{"caption": "Mean of all.", "n": 17092}]
+    table(pd.DataFrame({"mean": [0.5]}), caption="Mean of all.", n=np.int64(17092), unit="cells")
+    assert records(published, "table") == [{"caption": "Mean of all.", "n": 17092, "unit": "cells"}]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,36 @@ def test_cells_are_formatted_as_in_prose_and_what_is_missing_is_a_dash(published
     assert [row for [row] in cells(published[0])[1:]] == shown
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([0.5, -5.3e-05, 0.00291234], ["0.500", "-0.000", "0.003"]),
+        ([0.00291234, 5.3123e-05], ["0.0029", "5.3e-05"]),
+        ([0.05, 0.0005, 1e-05], ["0.050", "0.0005", "0.00001"]),
+    ],
+)
+def test_small_numbers_have_the_decimals_of_larger_ones_unless_they_are_settings(published, values, shown):
+    table(pd.DataFrame({"value": values}), caption="")
+    assert column(published[0], "value") == shown
+
+
+def test_names_break_at_their_joints_and_sentences_do_not(published):
+    table(pd.DataFrame({"name": ["cbc.ap50_gain", "e.g. a_b", "<b>_x"]}), caption="")
+    html = published[0]["text/html"]
+    assert "<td>cbc.<wbr>ap50_<wbr>gain</td>" in html
+    assert "<td>e.g. a_b</td>" in html
+    assert "<td>&lt;b&gt;_x</td>" in html
+
+
+def test_counts_in_captions_have_the_separators_of_tables(published):
+    show(chart(), caption="Pairs (n = 20398 pairs), 1017 of n = 1017, 0.12345, WBCBench 2026.", alt="")
+    table(pd.DataFrame({"a": [1]}), caption="Of 10133 cells.")
+    assert published[0][RECORD_MIME]["caption"] == (
+        "Pairs (n = 20\u202f398 pairs), 1017 of n = 1\u202f017, 0.12345, WBCBench 2026."
+    )
+    assert published[1][RECORD_MIME]["caption"] == "Of 10\u202f133 cells."
+
+
 def test_nothing_in_a_table_can_run_in_a_page(published):
     evil = "<script>alert(1)</script>"
     table(pd.DataFrame({evil: [evil, Link(evil, '" onclick="alert(1)')]}), caption=evil)
@@ -123,7 +153,7 @@ def test_a_link_in_a_table_leads_to_its_page(published):
 
 def test_an_empty_table_keeps_its_header(published):
     table(pd.DataFrame(columns=["a", "b"]), caption="")
-    assert (cells(published[0]), records(published, "table")[0]["n"]) == ([["a", "b"]], 0)
+    assert cells(published[0]) == [["a", "b"]]
 
 
 def test_checks_are_published_each_and_as_one_table_with_words_for_their_status(published):
@@ -164,4 +194,4 @@ def test_claims_are_shown_with_verdict_and_the_page_that_measured_them(published
 @pytest.mark.parametrize("emit", [show_checks, show_sources, show_claims])
 def test_nothing_to_show_is_an_empty_table(published, emit):
     emit([])
-    assert records(published, "table")[0]["n"] == 0
+    assert len(cells(published[0])) == 1

@@ -125,6 +125,25 @@ def test_figures_and_tables_are_numbered_apart_in_order(shown):
     assert [tag["id"] for tag in page.find_all("figure")] == ["table-1", "fig-1", "fig-2", "table-2"]
 
 
+def test_an_n_has_the_unit_that_it_was_given_and_a_table_may_have_none(shown):
+    frame = DataFrame({"a": [1]})
+    counted = {"kind": "table", "caption": "cells", "n": 10133, "unit": "cells"}
+    html = "<table><tbody><tr><td>1</td></tr></tbody></table>"
+    page = shown(code("1", output(counted, html=html, plain=""), table_output(frame, "no units", None)))
+    assert [tag.get_text() for tag in page.select("figcaption")] == [
+        "Table 1. cells n = 10\u202f133 cells", "Table 2. no units",
+    ]  # fmt: skip
+
+
+def test_the_glossary_is_linked_where_there_is_one(notebook, manifest):
+    pages = [
+        render.page(notebook, manifest, previous=None, following=None, glossary=place)
+        for place in ("", "99.html#glossary")
+    ]
+    assert ["Glossary" in page for page in pages] == [False, True]
+    assert 'href="99.html#glossary"' in pages[1]
+
+
 def test_figure_has_its_alternative_text_and_width(soup):
     image = soup.select_one("#fig-1 img")
     assert image["alt"] == "Left: three random walks. Right: bars, RBC 4153, WBC 372, platelets 361."

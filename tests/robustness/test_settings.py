@@ -5,7 +5,7 @@ import yaml
 from fuzzing import damage, fuzz, nasty, outcome
 
 from wbc_utils import claims, manifest, params
-from wbc_utils.data import registry
+from wbc_utils.data import entries, registry
 
 TREACHEROUS = {
     "a list three thousand deep": "[" * 3000,
@@ -54,7 +54,7 @@ def test_overrides_with_nasty_names_and_values_are_checked_or_refused(parameter_
 
 
 def test_damaged_registries_are_parsed_or_refused():
-    original = (registry.resources.files("wbc_utils.data") / "datasets.yaml").read_bytes()
+    original = (entries.resources.files("wbc_utils.data") / "datasets.yaml").read_bytes()
     entry = original[original.index(b"\nbcd:") : original.index(b"\npbc:")]
     words = [b"title", b"files", b"releases", b"101", b"bcd", b": ", b"- ", b"\n"]
     counts = fuzz(lambda rng: damage(entry, rng, words, most=2), registry.parse_registry, 250)

@@ -15,6 +15,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, parse
 
 from wbc_utils.data.cleaning import COORDINATES, clean, to_numbered
+from wbc_utils.data.entries import how_to_get_extra
 from wbc_utils.data.images import find_images
 from wbc_utils.data.reading import audit_rows, read_csv, read_image_table, require_splits
 from wbc_utils.data.tables import BOX_COLUMNS, Audit, DataError, Dataset, listed
@@ -129,7 +130,9 @@ def read_wbc_types(folder: Path) -> dict[int, list[str]]:
     """
     path = Path(folder) / "wbc_types.csv"
     types: dict[int, list[str]] = {}
-    for row, (number, category) in enumerate(read_csv(path, ["Image", "Category"])[["Image", "Category"]].to_numpy()):
+    columns = ["Image", "Category"]
+    table = read_csv(path, columns, how_to_get_extra("cbc", folder, path.name))
+    for row, (number, category) in enumerate(table[columns].to_numpy()):
         if not re.fullmatch("[0-9]{1,18}", number or ""):
             raise DataError(f"{path}, row {row}: the image number is {number!r:.60}, a whole number is needed.")
         names = (category or "").split(",")

@@ -56,13 +56,16 @@ class Calibration:
     measured: pd.DataFrame
 
     def frame(self) -> pd.DataFrame:
-        """Return the measured pairs: ``kind`` (an alteration, or ``different``), ``distance``, ``correlation``."""
+        """Return the measured pairs: ``kind`` (an alteration, or ``different``), ``distance``, ``correlation``.
+
+        ``held`` marks those that the thresholds know nothing of.
+        """
         return self.measured
 
     @property
     def recall(self) -> float:
-        """Share of the known pairs that both thresholds let through."""
-        known = self.measured[self.measured["kind"] != "different"]
+        """Share of the known pairs held back that both thresholds let through."""
+        known = self.measured[self.measured["held"]]
         return float(((known["distance"] <= self.distance) & (known["correlation"] >= self.correlation)).mean())
 
 
@@ -75,7 +78,8 @@ def calibrate(
 ) -> Calibration:
     """Choose the thresholds of the search for near duplicates among these images.
 
-    Known pairs are an image and its altered copy (see ``ALTERATIONS``), turned at random. Different pairs are two
+    Known pairs are an image and its altered copy (see ``ALTERATIONS``), turned at random; the second half of them is
+    held back, to measure how many the thresholds find. Different pairs are two
     images drawn at random; a few unknown duplicates among them do no harm, as only their 90 % and 99 % quantiles
     count.
 
@@ -84,7 +88,7 @@ def calibrate(
     paths, prints
         The images and their fingerprints, in the same order.
     rng
-        Draws images, alterations and pairs.
+        Draws images, alterations and pairs, the two kinds of pairs from streams of their own.
     known, different
         Number of pairs drawn (of different pairs at most; repeated and identical ones are left out).
 
@@ -99,13 +103,15 @@ def calibrate(
             f"near duplicates cannot be calibrated: of {len(prints)} images {len(readable)} are readable, and no two "
             "of them differ. Check the data root and the unreadable images."
         )
-    measured = pd.concat(
-        [_known_pairs(list(paths), prints, readable, rng, known), _different_pairs(prints, readable, rng, different)],
-        ignore_index=True,
-    )
+    of_copies, of_others = rng.spawn(2)
+    copies = _known_pairs(list(paths), prints, readable, of_copies, known)
+    others = _different_pairs(prints, readable, of_others, different)
+    held = np.arange(len(copies) + len(others)) < len(copies)
+    held[: len(copies) // 2] = False
+    measured = pd.concat([copies, others], ignore_index=True).assign(held=held)
     pairs_searched = len(readable) * (len(readable) - 1) // 2
     is_different = measured["kind"] == "different"
-    apart, same = measured[is_different], measured[~is_different]
+    apart, same = measured[is_different], measured[~is_different & ~held]
     different_bound = _tail_bound(apart["correlation"].to_numpy(), EXPECTED_FALSE_PAIRS / pairs_searched)
     known_bound = float(same["correlation"].quantile(KNOWN_SHARE_LOST))
     return Calibration(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from wbc_utils.data.entries import how_to_get_extra
 from wbc_utils.data.images import find_images
 from wbc_utils.data.reading import read_csv, read_image_table, require_splits
 from wbc_utils.data.tables import CELL_COLUMNS, Audit, DataError, Dataset
@@ -67,7 +68,8 @@ def read_attributes(folder: Path) -> pd.DataFrame:
     DataError
         If the file is absent or lacks ``img_name`` or ``label``.
     """
-    return read_csv(Path(folder) / "wbcatt_attributes.csv", ["img_name", "label"])
+    file = "wbcatt_attributes.csv"
+    return read_csv(Path(folder) / file, ["img_name", "label"], how_to_get_extra("pbc", folder, file))
 
 
 def read_segwbc(folder: Path) -> Dataset:

@@ -18,8 +18,13 @@ MAX_COLUMNS = 1000
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python spells such bytes of a file name
 
 
-def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
+def read_csv(path: Path, needed: Sequence[str], advice: str = "") -> pd.DataFrame:
     """Read a CSV file as text: an empty field is missing, nothing else is; rows may end in surplus commas.
+
+    Parameters
+    ----------
+    advice
+        What to do where the file is absent.
 
     Raises
     ------
@@ -30,7 +35,7 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     wanted = ", ".join(needed)
     if not os.path.isfile(path):
         found = "is a folder or a pipe, not a file" if os.path.exists(path) else "is missing"
-        raise DataError(f"{path} {found}. It must have the columns {wanted}.")
+        raise DataError(f"{path} {found}. It must have the columns {wanted}. {advice}".strip())
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file, strict=True) if row]

@@ -1,21 +1,20 @@
-"""The registry: which data sets there are, where they lie, whether they are the published ones, how they are read."""
+"""The registry: where the data sets of `entries` lie, whether they are the published ones, how they are read."""
 
-import difflib
 import os
-from collections.abc import Callable, Iterator
-from functools import cache
-from importlib import resources
+from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from wbc_utils import plain_yaml
 from wbc_utils.data import boxes, cells, patients
+from wbc_utils.data.entries import Entry, Release, get_entry, load_registry, parse_registry
 from wbc_utils.data.tables import SPLITS, DataError, Dataset, listed
 from wbc_utils.manifest import DataUse
 from wbc_utils.paths import data_root
 from wbc_utils.repro import digest_tree
+
+__all__ = [
+    "READERS", "SYNTHETIC_MARK", "Entry", "Release", "available", "get_entry", "hint", "inspect", "load_registry",
+    "locate", "parse_registry", "read",
+]  # fmt: skip
 
 SYNTHETIC_MARK = "SYNTHETIC.json"
 """File in a data root whose data sets were all drawn by the project itself."""
@@ -29,105 +28,6 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
     "wbcbench": cells.read_wbcbench,
     "cytologia": boxes.read_cytologia,
 }
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Release(_Part):
-    """A published content: number of files, digest (`wbc_utils.repro.digest_tree`) and, where sure, its archive."""
-
-    name: str
-    files: int
-    digest: str
-    archive: str | None = None
-
-
-class Entry(_Part):
-    """One data set of ``datasets.yaml``; the meaning of each field stands at the head of that file."""
-
-    name: str
-    title: str
-    what: str
-    homepage: str
-    by_hand: str
-    redistribution: str
-    size: str
-    licence: str
-    citation: str
-    groups: str
-    files: tuple[str, ...]
-    releases: tuple[Release, ...] = ()
-
-    @property
-    def archive(self) -> str | None:
-        """Address of the archive that is downloaded, None where a person has to fetch the data."""
-        return next((release.archive for release in self.releases if release.archive), None)
-
-    def find_files(self, folder: Path) -> Iterator[Path]:
-        """Yield the files of the data set under a folder."""
-        seen: set[Path] = set()
-        for pattern in self.files:
-            for path in folder.glob(pattern):
-                if path not in seen and path.is_file():
-                    seen.add(path)
-                    yield path
-
-    def is_in(self, folder: Path) -> bool:
-        """Return whether a folder holds at least one file of the data set."""
-        return next(self.find_files(folder), None) is not None
-
-    def how_to_get(self, root: Path) -> str:
-        """Return what to do to have the data set under a root."""
-        by_hand = f"{self.homepage} — {self.by_hand.format(folder=root / self.name)}"
-        return f"Run: wbc data fetch {self.name}. Or by hand: {by_hand}" if self.archive else f"By hand: {by_hand}"
-
-
-@cache
-def load_registry() -> dict[str, Entry]:
-    """Return the described data sets by name, in the order of the file."""
-    return parse_registry(resources.files("wbc_utils.data").joinpath("datasets.yaml").read_bytes())
-
-
-def parse_registry(content: bytes) -> dict[str, Entry]:
-    """Return the data sets that the content of a registry describes.
-
-    Raises
-    ------
-    DataError
-        If it is no YAML, or an entry lacks a field, has an unknown one or one of a wrong type.
-    """
-    name = None
-    try:
-        entries = {}
-        for name, fields in plain_yaml.load(content).items():
-            entries[name] = Entry.model_validate({**fields, "name": name})
-        return entries
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        wrong = error
-        if isinstance(error, ValidationError):
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise DataError(
-            f"the registry of data sets cannot be read, last entry {name!r:.60}: {wrong}. Its head says what belongs "
-            "there."
-        ) from error
-
-
-def get_entry(name: str) -> Entry:
-    """Return the description of one data set.
-
-    Raises
-    ------
-    DataError
-        If there is no such data set; the message names one that is spelled alike.
-    """
-    registry = load_registry()
-    if name not in registry:
-        near = difflib.get_close_matches(name, registry, n=1)
-        advice = f"Did you mean {near[0]!r}?" if near else "To add one: CONTRIBUTING.md."
-        raise DataError(f"Unknown data set {name!r:.60}. {advice} Known: {', '.join(registry)}.")
-    return registry[name]
 
 
 def available(root: Path | None = None) -> list[str]:
@@ -216,6 +116,9 @@ def read(name: str, root: Path | None = None) -> Dataset:
 def _compare(entry: Entry, folder: Path, files: int, digest: str) -> tuple[str, str]:
     if (folder.parent / SYNTHETIC_MARK).is_file():
         return "synthetic", "drawn by the project in the format of the data set; no published data"
+    for copy in entry.copies:
+        if copy.digest == digest:
+            return "differs", f"a reduced copy: {copy.what}"
     if not entry.releases:
         return "unregistered", f"{files} files; no digest of a published release is registered"
     for release in entry.releases:

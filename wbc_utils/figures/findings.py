@@ -116,8 +116,11 @@ def data_answer(metrics: dict[str, Metric], answers: Iterable[Answer]) -> str:
     if "cbc.validation_copies_of_train" in metrics:
         train, test = (metrics[f"cbc.validation_copies_of_{split}"] for split in ("train", "test"))
         share = f"all {train.n}" if train.value == train.n else f"{train.value} of {train.n}"
+        copies, near = metrics["cbc.train_copies_of_test"], metrics["cbc.near_duplicates_across_splits"]
         parts.append(
-            f"{share} published validation images of cbc are copies of a training image, {test.value} of a test image"
+            f"{share} published validation images of cbc are copies of a training image, {test.value} of a test image; "
+            f"{copies.value} of {copies.n} published training images are copies of a test image, and {single(near)} "
+            "across splits nearly so"
         )
     if "bcd.duplicate_annotations" in metrics:
         parts.append(f"{metrics['bcd.duplicate_annotations'].value} boxes of bcd carry two labels")
@@ -132,7 +135,13 @@ def data_answer(metrics: dict[str, Metric], answers: Iterable[Answer]) -> str:
     else:
         held = "no published count can be compared with this data"
     found = "; ".join([*parts, held])
+    patients = ", and every patient of the one data set that names them, lymph" if _of(metrics, "lymph") else ""
     return (
-        f"{found[0].upper()}{found[1:]}. The splits written here keep every duplicate that was found on one side, and "
-        "every patient of the one data set that names them, lymph."
+        f"{found[0].upper()}{found[1:]}. The splits written here keep every duplicate that was found on one side"
+        f"{patients}."
     )
+
+
+def _of(metrics: Iterable[str], dataset: str) -> bool:
+    """Return whether a data set was measured."""
+    return any(name.startswith(f"{dataset}.") for name in metrics)

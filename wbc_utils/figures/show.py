@@ -3,8 +3,9 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -23,6 +24,13 @@ VERDICT_MARKS = {
     "not comparable": "≠\u00a0not comparable",
     "undecided": "?\u00a0undecided",
 }
+
+CLAIM_COLUMNS = ("claim", "verdict", "published", "ours, 95 % interval", "n", "what", "data", "report", "page")
+"""Of the table of claims: what fits on a narrow screen first."""
+
+_COUNT = re.compile(r"(?<=\bn = )\d{4,}\b|(?<![\w.,–-])\d{5,}(?![\w.])")
+_IDENTIFIER = re.compile(r"[A-Za-z]\w*(?:[._]\w+)+")
+_SMALL = 0.01  # below it prose shows two significant digits
 
 
 def use_style() -> None:
@@ -54,6 +62,7 @@ def show(fig: Figure, *, caption: str, alt: str) -> None:
         What a reader who cannot see it should know.
     """
     buffer = io.BytesIO()
+    caption = _grouped(caption)
     payload = {"caption": caption, "alt": alt, "width_px": round(fig.get_figwidth() * 96)}
     if any(axes.images for axes in fig.axes):
         fig.savefig(buffer, format="jpeg", dpi=130, pil_kwargs={"quality": 85})
@@ -84,20 +93,29 @@ class Noted(NamedTuple):
     note: str
 
 
-def table(frame: pd.DataFrame, *, caption: str, n: int | None = None) -> None:
+def table(frame: pd.DataFrame, *, caption: str, n: int | None = None, unit: str = "") -> None:
     """Emit a table without its index; numbers are formatted as in prose, everything is escaped.
+
+    A number below 0.01 has the three decimals of the larger ones in its column, unless it is a short decimal, as a
+    setting is.
 
     Parameters
     ----------
-    n
-        Number of units the table speaks of; the number of rows if left out.
+    n, unit
+        Number of things that the table speaks of, and what they are; none is shown if left out.
     """
+    caption = _grouped(caption)
+    columns = (frame.iloc[:, place] for place in range(frame.shape[1]))
+    fixed = [any(_is_fraction(value) and abs(value) >= _SMALL for value in column) for column in columns]
     head = "".join(f"<th>{html.escape(str(name))}</th>" for name in frame.columns)
-    rows = ["".join(_html_cell(value) for value in row) for row in frame.itertuples(index=False, name=None)]
+    rows = [
+        "".join(_html_cell(value, long) for value, long in zip(row, fixed, strict=True))
+        for row in frame.itertuples(index=False, name=None)
+    ]
     body = "".join(f"<tr>{row}</tr>\n" for row in rows)
     publish(
         "table",
-        {"caption": caption, "n": len(frame) if n is None else int(n)},
+        {"caption": caption, "n": None if n is None else int(n)} | ({"unit": unit} if unit else {}),
         text_plain=f"{caption}\n{frame.map(_text).to_string(index=False)}",
         text_html=f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>",
     )
@@ -118,8 +136,8 @@ def show_sources(sources: Iterable[DataUse]) -> None:
     sources = list(sources)
     for use in sources:
         publish("data", use.model_dump(), text_plain=f"{use.name}: {use.release}")
-    rows = [(s.name, s.title, s.files, s.release, s.note, s.licence, s.digest[:12]) for s in sources]
-    columns = ["data set", "title", "files", "release", "note", "licence", "digest"]
+    rows = [(s.name, s.release, s.files, s.note, s.licence, s.title, s.digest[:12]) for s in sources]
+    columns = ["data set", "release", "files", "note", "licence", "title", "digest"]
     table(pd.DataFrame(rows, columns=columns), caption="Data used, as found on disk.")
 
 
@@ -128,14 +146,26 @@ def show_claims(answers: Iterable[Answer]) -> None:
     rows = []
     for answer in answers:
         row, page = answer.row(), f"{answer.claim.notebook}.html" if answer.ours else None
-        first = {"what": Noted(row.pop("what"), row.pop("why")), "verdict": VERDICT_MARKS[answer.verdict]}
-        rows.append(
-            first | {name: row[name] for name in row if name != "verdict"} | {"page": page and Link(page, page)}
-        )
-    table(pd.DataFrame(rows), caption="Published claims and what was measured here.")
+        row |= {
+            "verdict": VERDICT_MARKS[answer.verdict],
+            "what": Noted(row["what"], row["why"]),
+            "page": page and Link(page, page),
+        }
+        rows.append({name: row[name] for name in CLAIM_COLUMNS})
+    table(pd.DataFrame(rows, columns=list(CLAIM_COLUMNS)), caption="Published claims and what was measured here.")
 
 
-def _text(value: object) -> str:
+def _grouped(caption: str) -> str:
+    """Write the counts in a caption as a table does, with thin separators."""
+    return _COUNT.sub(lambda match: format_number(int(match[0])), caption)
+
+
+def _is_fraction(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, Integral)
+
+
+def _text(value: object, fixed: bool = False) -> str:
+    """Return the text of a cell; ``fixed``: in a column of numbers with three decimals."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return "–"
     if isinstance(value, (Link, Struck)):
@@ -146,11 +176,18 @@ def _text(value: object) -> str:
         return "yes" if value else "no"
     if not isinstance(value, Real):
         return str(value)
+    if _is_fraction(value) and 0 < abs(value) < _SMALL:
+        if round(value, 5) == value:
+            return f"{value:.5f}".rstrip("0")
+        if fixed:
+            return f"{value:.3f}"
     return format_number(value)
 
 
-def _html_cell(value: object) -> str:
-    text = html.escape(_text(value))
+def _html_cell(value: object, fixed: bool = False) -> str:
+    text = _text(value, fixed)
+    # a long name breaks at its joints
+    text = re.sub(r"(?<=[._])", "<wbr>", text) if _IDENTIFIER.fullmatch(text) else html.escape(text)
     if isinstance(value, Link):
         text = f'<a href="{html.escape(value.href)}">{text}</a>'
     if isinstance(value, Struck):

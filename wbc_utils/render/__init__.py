@@ -59,7 +59,9 @@ class UsedData(NamedTuple):
     notebooks: list[str]
 
 
-def page(notebook: NotebookNode, manifest: Manifest, *, previous: Link | None, following: Link | None) -> str:
+def page(
+    notebook: NotebookNode, manifest: Manifest, *, previous: Link | None, following: Link | None, glossary: str = ""
+) -> str:
     """Render an executed notebook as one self-contained HTML page.
 
     Parameters
@@ -70,6 +72,8 @@ def page(notebook: NotebookNode, manifest: Manifest, *, previous: Link | None, f
         Of the same run.
     previous, following
         Neighbours in reading order.
+    glossary
+        Where the glossary is, if there is one.
 
     Raises
     ------
@@ -94,6 +98,7 @@ def page(notebook: NotebookNode, manifest: Manifest, *, previous: Link | None, f
         "headings": [heading for heading in prose.headings if heading.level <= 3],
         "previous": previous,
         "following": following,
+        "glossary": glossary,
     }
     return _Exporter().from_notebook_node(notebook, resources={"wbc": context})[0]
 

@@ -117,7 +117,7 @@ def parameter_rows(source: str, manifest: Manifest) -> list[Parameter]:
 
 
 def _caption(record: dict) -> dict[str, Any]:
-    return {"caption": signed(record.get("caption", "")), "n": record.get("n")}
+    return {"caption": signed(record.get("caption", "")), "n": record.get("n"), "unit": record.get("unit", "")}
 
 
 def _tidy_table(html: str) -> Markup:
