@@ -106,6 +106,18 @@ def test_objects_that_cannot_be_parsed_are_dropped_one_by_one(cbc):
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "kind"),
+    [("annotations.json", '{"annotations": []}', "COCO"), ("Training/Annotations/a.txt", "0 .5 .5 .1 .1", "YOLO")],
+)
+def test_boxes_in_another_format_are_named_with_the_one_that_is_read(cbc, path, content, kind):
+    for annotation in cbc.rglob("*.xml"):
+        annotation.unlink()
+    (cbc / path).write_text(content)
+    with pytest.raises(DataError, match=rf"no Pascal VOC file \(.xml\), and {path} looks like {kind}'s format. Write"):
+        read_cbc(cbc)
+
+
 def test_an_empty_split_is_an_error_that_names_it(cbc):
     (cbc / "Validation" / "Images" / "a.jpg").unlink()
     with pytest.raises(DataError, match="validation"):

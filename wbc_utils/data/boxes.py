@@ -38,9 +38,10 @@ def read_cbc(folder: Path) -> Dataset:
     Raises
     ------
     DataError
-        If a split has no usable image.
+        If a split has no usable image, or the boxes are written in another format.
     """
     folder, audit, rows, splits = Path(folder), Audit("cbc"), [], {}
+    _require_voc("cbc", folder)
     for part, split in CBC_SPLITS.items():
         images = [f"{part}/Images/{name}" for name in find_images(folder / part / "Images")]
         annotations = {path.stem: path for path in sorted((folder / part / "Annotations").glob("*.xml"))}
@@ -138,6 +139,18 @@ def read_wbc_types(folder: Path) -> dict[int, list[str]]:
         names = (category or "").split(",")
         types.setdefault(int(number), []).extend(name.strip().upper() for name in names if name.strip())
     return types
+
+
+def _require_voc(name: str, folder: Path) -> None:
+    """Refuse a folder without XML files whose boxes lie in files of another format."""
+    if next(folder.rglob("*.xml"), None):
+        return
+    for kind, pattern in {"COCO": "**/*.json", "YOLO": "**/Annotations/*.txt"}.items():
+        if other := next(iter(sorted(folder.glob(pattern))), None):
+            raise DataError(
+                f"{name}: {folder} has no Pascal VOC file (.xml), and {other.relative_to(folder)} looks like {kind}'s "
+                "format. Write one XML file an image: SPLIT/Annotations/NAME.xml beside SPLIT/Images/NAME."
+            )
 
 
 def _read_voc(annotation: Path | None, image: str, audit: Audit) -> list[tuple] | None:
