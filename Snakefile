@@ -63,8 +63,17 @@ rule index:
         "wbc render --profile {PROFILE}"
 
 
+COST = {number: params.read_parameter_file(number, PROFILE).cost for number in params.NOTEBOOKS}
+
+
+def minutes_to_go(number):
+    """Return the minutes from the start of a notebook to the end of the last one that waits for it."""
+    waiting = [minutes_to_go(other) for other, model in params.NOTEBOOKS.items() if number in model.needs]
+    return COST[number].minutes + max(waiting, default=0)
+
+
 for number, model in params.NOTEBOOKS.items():
-    cost = params.read_parameter_file(number, PROFILE).cost
+    cost = COST[number]
 
     rule:
         name:
@@ -79,6 +88,7 @@ for number, model in params.NOTEBOOKS.items():
             code=repro.source_digest(params.notebook_path(number)),
             claims=claims.digest(number),
             number=number,
+        priority: round(minutes_to_go(number))  # what most waits for begins first
         resources:
             runtime=int(2 * cost.minutes) + 5,
             mem_mb=int(1024 * cost.memory_gib),
