@@ -16,7 +16,7 @@ from wbc_utils.metrics import challenge, coco
 from wbc_utils.metrics.detection import Detections
 from wbc_utils.two_stage import sightings
 
-CELLS = nbformat.read(Path(__file__).parents[2] / "notebooks" / "08_two_stage_pipeline.ipynb", as_version=4).cells
+CELLS = nbformat.read(Path(__file__).parents[1] / "notebooks" / "08_two_stage_pipeline.ipynb", as_version=4).cells
 CODE = [cell.source for cell in CELLS if cell.cell_type == "code"]
 LAST = next(place for place, source in enumerate(CODE) if "study = " in source)
 
