@@ -78,9 +78,9 @@ def test_a_benchmark_that_fails_leaves_no_sheet(tmp_path, monkeypatch):
 def test_the_page_says_what_was_measured_against_whom_where_and_whether_it_is_as_asked(make_sheet):
     soup = BeautifulSoup(render.benchmarks("cpu", [make_sheet()]), "html.parser")
     (ratio,) = soup.select("#ratios + .scroll tbody tr")
-    assert ratio.get_text(" ", strip=True) == "to ten abacus 4.000 × 3.000–5.000 3 ≥ 4 ✓ reached"
+    assert ratio.get_text(" ", strip=True) == "to ten abacus 4.00 × 3.00–5.00 3 ≥ 4 ✓ reached"
     rows = [row.get_text(" ", strip=True) for row in soup.select("#counting ~ .scroll tbody tr")]
-    assert rows[1] == "to ten in the dark 2.000 s 2.000–2.000 1 ≤ 1 ✗ missed"
+    assert rows[1] == "to ten in the dark 2.00 s 2.00–2.00 1 ≤ 1 ✗ missed"
     assert "Counting to ten" in soup.get_text()
     assert "Ten fingers." in soup.get_text()
     for word in ("python benchmarks/bench_counting.py", "numpy", "cores", "before"):
@@ -117,7 +117,7 @@ def test_an_index_without_benchmarks_leads_to_none(index):
 
 def test_the_printed_table_names_benchmark_ratio_range_goal_and_peer(make_sheet):
     assert " ".join(collect.table([make_sheet()]).split()) == (
-        "4.000 × (3.000–5.000) asked ≥ 4 counting: to ten, against abacus"
+        "4.00 × (3.00–5.00) asked ≥ 4 counting: to ten, against abacus"
     )
 
 
