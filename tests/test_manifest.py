@@ -225,3 +225,8 @@ def test_records_of_one_kind_are_collected_in_order_and_other_outputs_ignored():
 def test_the_schema_version_is_written(make_manifest):
     assert json.loads(make_manifest().model_dump_json())["schema_version"] == manifest.SCHEMA_VERSION
     assert isinstance(make_manifest(), Manifest)
+
+
+def test_one_thing_has_its_unit_in_the_singular():
+    said = [str(manifest.Metric(value=value, n=9, unit="groups")) for value in (1, 2)]
+    assert said == ["1 group", "2 groups"]

@@ -15,11 +15,6 @@ Verdict = Literal["confirmed", "contradicted", "not comparable", "undecided"]
 CHOICE = "a choice of the report, which cannot be measured"
 NO_DATA = "the data set is not at hand"
 
-SINGULAR = {
-    "groups": "group", "pairs": "pair", "images": "image", "boxes": "box", "cells": "cell", "patients": "patient",
-}  # fmt: skip
-"""Units as a single thing has them."""
-
 
 class Claim(BaseModel):
     """One published statement.
@@ -90,7 +85,7 @@ class Answer(BaseModel):
         return {
             "what": self.claim.what,
             "published": ("about " if self.claim.about else "") + _join(_flat(self.claim.value)),
-            "ours, 95 % interval": _join({key: single(metric).brief() for key, metric in self.ours.items()}) or "–",
+            "ours, 95 % interval": _join({key: metric.brief() for key, metric in self.ours.items()}) or "–",
             "verdict": self.verdict,
             "why": self.reason,
             "n": _join({key: metric.n for key, metric in self.ours.items()}) or "–",
@@ -163,12 +158,6 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
         wide = f"the published value lies in our interval, {' / '.join(widths)} wide: not excluded, no more than that"
         reason = f"{wide}; {reason}" if reason else wide
     return say("confirmed", reason or "published and measured agree")
-
-
-def single(metric: Metric) -> Metric:
-    """Return a metric with its unit in the singular if its value is one."""
-    unit = SINGULAR.get(metric.unit, metric.unit) if metric.value == 1 else metric.unit
-    return metric.model_copy(update={"unit": unit})
 
 
 def digest(number: str) -> str:

@@ -25,6 +25,12 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+SINGULAR = {
+    "groups": "group", "pairs": "pair", "images": "image", "boxes": "box", "cells": "cell", "patients": "patient",
+}  # fmt: skip
+"""Units as a single thing has them."""
+
+
 class Metric(_Part):
     """A measured number with what is needed to judge it.
 
@@ -74,7 +80,8 @@ class Metric(_Part):
         if self.ci is not None:
             low, high = map(format_number, self.ci)
             text += f" ({kind}{low}{' to ' if self.ci[0] < 0 else '–'}{high})"
-        return f"{text} {self.unit}".strip()
+        unit = SINGULAR.get(self.unit, self.unit) if self.value == 1 else self.unit
+        return f"{text} {unit}".strip()
 
 
 class Check(_Part):

@@ -23,16 +23,17 @@ def duplicate_facts(name: str, scan: DuplicateScan) -> list[Fact]:
     """Count duplicates of one data set: pairs across splits, groups of equal pixels, groups under several labels."""
     pairs, groups, n = scan.frame(), scan.exact_groups(), len(scan.images)
     across = pairs[pairs["split_a"] != pairs["split_b"]]
-    facts = [Fact(f"{name}.exact_duplicate_groups", len(groups), n, unit=_unit("group", len(groups)))]
-    near = int((pairs["kind"] == "near").sum())
-    facts.append(Fact(f"{name}.near_duplicates", near, n, unit=_unit("pair", near)))
+    facts = [
+        Fact(f"{name}.exact_duplicate_groups", len(groups), n, unit="groups"),
+        Fact(f"{name}.near_duplicates", int((pairs["kind"] == "near").sum()), n, unit="pairs"),
+    ]
     if len(set(scan.images["split"])) > 1:
         for kind in ("exact", "near"):
             count = int((across["kind"] == kind).sum())
-            facts.append(Fact(f"{name}.{kind}_duplicates_across_splits", count, n, unit=_unit("pair", count)))
+            facts.append(Fact(f"{name}.{kind}_duplicates_across_splits", count, n, unit="pairs"))
     if scan.images["label"].notna().any():
         conflicting = int(groups["conflicting"].sum())
-        facts.append(Fact(f"{name}.conflicting_duplicate_groups", conflicting, n, unit=_unit("group", conflicting)))
+        facts.append(Fact(f"{name}.conflicting_duplicate_groups", conflicting, n, unit="groups"))
     return facts
 
 
@@ -98,7 +99,3 @@ def all_facts(raw: dict[str, Dataset], clean: dict[str, Dataset], scans: dict[st
     if "lymph" in clean:
         facts += lymph_facts(clean["lymph"])
     return facts
-
-
-def _unit(one: str, count: int) -> str:
-    return one if count == 1 else f"{one}s"

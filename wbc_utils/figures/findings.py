@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from wbc_utils.claims import Answer, single
+from wbc_utils.claims import Answer
 from wbc_utils.figures.show import Link
 from wbc_utils.manifest import Manifest, Metric
 
@@ -91,7 +91,7 @@ def in_each(metrics: Mapping[str, Metric]) -> list[Finding]:
 def data_findings(metrics: Mapping[str, Metric]) -> pd.DataFrame:
     """Return what the audit of notebook 01 found and no report mentions: ``finding``, ``number``, ``what it means``."""
     rows = [
-        {"finding": one.finding, "number": str(single(metrics[one.metric])), "what it means": one.meaning}
+        {"finding": one.finding, "number": str(metrics[one.metric]), "what it means": one.meaning}
         for one in (*IN_DATA, *in_each(metrics))
         if one.metric in metrics and metrics[one.metric].value > 0
     ]
@@ -104,7 +104,7 @@ def untold(manifests: Mapping[str, Manifest]) -> pd.DataFrame:
     for number, manifest in manifests.items():
         found = data_findings(manifest.metrics)
         others = [one for one in IN_METHODS if one.metric in manifest.metrics]
-        rows = [(one.finding, str(single(manifest.metrics[one.metric])), one.meaning) for one in others]
+        rows = [(one.finding, str(manifest.metrics[one.metric]), one.meaning) for one in others]
         both = pd.concat([found, pd.DataFrame(rows, columns=found.columns)], ignore_index=True)
         parts.append(both.assign(page=[Link(f"{number}.html", f"{number}.html")] * len(both)))
     return pd.concat(parts, ignore_index=True) if parts else data_findings({}).assign(page=[])
@@ -119,7 +119,7 @@ def data_answer(metrics: dict[str, Metric], answers: Iterable[Answer]) -> str:
         copies, near = metrics["cbc.train_copies_of_test"], metrics["cbc.near_duplicates_across_splits"]
         parts.append(
             f"{share} published validation images of cbc are copies of a training image, {test.value} of a test image; "
-            f"{copies.value} of {copies.n} published training images are copies of a test image, and {single(near)} "
+            f"{copies.value} of {copies.n} published training images are copies of a test image, and {near} "
             "across splits nearly so"
         )
     if "bcd.duplicate_annotations" in metrics:
