@@ -117,10 +117,10 @@ def answer(claim: Claim, metrics: dict[str, Metric], data: list[DataUse]) -> Ans
 
     A number with an interval confirms the claim if the published value lies inside it, which a wide one does easily, so
     that the reason states the width; outside it the claim is undecided, since the published score has a sampling error
-    of its own that no report states. A count or a number without interval confirms the claim within its tolerance and contradicts it beyond. Of several values each must
-    agree to confirm the claim, and one count that differs contradicts it. Numbers from synthetic data, from another
-    release of the data, or about another question are shown but not compared; where no release is registered, a
-    difference may be one of data and is not held against the claim.
+    of its own that no report states. A count or a number without interval confirms the claim within its tolerance and
+    contradicts it beyond. Of several values each must agree to confirm the claim, and one count that differs
+    contradicts it. Numbers from synthetic data, from another release of the data, or about another question are shown
+    but not compared; where no release is registered, a difference may be one of data and is not held against the claim.
 
     Parameters
     ----------
