@@ -1,7 +1,6 @@
 """What an image costs: stages add up to the whole, at any batch size, of any detector."""
 
 import pytest
-import torch
 from PIL import Image
 from two_stages import RED, Finder, field, pipeline
 
@@ -54,9 +53,3 @@ def test_a_plain_detector_is_asked_as_the_pipeline_asks_it(paths):
 
     budget.by_stage(Listening(), paths, 8)
     assert asked == [(SEEN, NMS_IOU, DETECTIONS)]
-
-
-def test_the_unit_of_a_time_says_on_what_it_depends():
-    assert budget.unit("cpu", 8) == "ms (cpu, 1 CPU thread, batch 8)"
-    torch.set_num_threads(2)
-    assert budget.unit("cuda", 1) == "ms (cuda, 2 CPU threads, batch 1)"

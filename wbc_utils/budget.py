@@ -67,9 +67,3 @@ def sweep(model: nn.Module, paths: Sequence[Path], batch_sizes: Sequence[int], r
         row = {"batch size": size} | {stage: median(one[stage] for one in passes) for stage in passes[0]}
         rows.append(row | {"fastest": min(totals), "slowest": max(totals)})
     return pd.DataFrame(rows)
-
-
-def unit(device: str, batch_size: int) -> str:
-    """Return the unit of such a time, with what it depends on: device, threads of torch on the CPU, batch."""
-    threads = torch.get_num_threads()
-    return f"ms ({device}, {threads} CPU {'thread' if threads == 1 else 'threads'}, batch {batch_size})"

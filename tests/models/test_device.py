@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wbc_utils.models import ModelError
-from wbc_utils.models.device import choose_device, out_of_memory
+from wbc_utils.models.device import choose_device, out_of_memory, time_unit
 
 
 @pytest.mark.parametrize(("there", "chosen"), [(True, "cuda"), (False, "cpu")])
@@ -50,3 +50,9 @@ def test_one_image_cannot_be_halved():
 def test_any_other_error_passes_unchanged():
     with pytest.raises(RuntimeError, match=r"^shapes do not fit$"), out_of_memory(8):
         raise RuntimeError("shapes do not fit")
+
+
+def test_the_unit_of_a_time_says_on_what_it_depends():
+    assert time_unit("cpu", 8) == "ms (cpu, 1 CPU thread, batch 8)"
+    torch.set_num_threads(2)
+    assert time_unit("cuda", 1) == "ms (cuda, 2 CPU threads, batch 1)"

@@ -33,6 +33,12 @@ def choose_device(name: str | None = None) -> str:
     return name
 
 
+def time_unit(device: str, batch_size: int) -> str:
+    """Return the unit of a time an image, with what it depends on: device, threads of torch on the CPU, batch."""
+    threads = torch.get_num_threads()
+    return f"ms ({device}, {threads} CPU {'thread' if threads == 1 else 'threads'}, batch {batch_size})"
+
+
 @contextmanager
 def out_of_memory(batch_size: int) -> Iterator[None]:
     """Turn a GPU's lack of memory into an error that names the batch size to try.
