@@ -89,6 +89,7 @@ for number, model in params.NOTEBOOKS.items():
             claims=claims.digest(number),
             number=number,
         priority: round(minutes_to_go(number))  # what most waits for begins first
+        threads: cost.cores
         resources:
             runtime=int(2 * cost.minutes) + 5,
             mem_mb=int(1024 * cost.memory_gib),

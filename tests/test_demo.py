@@ -129,6 +129,13 @@ def test_a_changed_parameter_or_notebook_reruns_just_what_depends_on_it(demo):
     assert demo.planned() == set()
 
 
+def test_a_notebook_gets_the_cores_of_its_cost_card(demo):
+    plan = demo.make("--dry-run", "--config", "profile=cpu").stdout
+    said = re.findall(r"^rule notebook_(\d\d):$(?:\n .*)*?\n    threads: (\d+)$", plan, re.MULTILINE)
+    asked = {number: params.read_parameter_file(number, "cpu").cost.cores for number in params.NOTEBOOKS}
+    assert {number: int(cores) for number, cores in said} == {key: cores for key, cores in asked.items() if cores > 1}
+
+
 def test_a_failing_notebook_fails_the_report_and_keeps_every_previous_output(demo):
     (path,) = (demo.root / "notebooks").glob("99_*.ipynb")
     original, before = path.read_text(), demo.outputs()

@@ -343,6 +343,7 @@ class CostCard(BaseModel):
     hardware: str
     minutes: float = Field(gt=0)
     memory_gib: float = Field(gt=0)
+    cores: int = Field(1, ge=1)
     gpus: int = 0
     expect: str
     command: str
