@@ -120,9 +120,9 @@ class Demo:
         shutil.copy(SOURCE / "Snakefile", root)
         self.reports = root / "reports" / "demo"
 
-    def make(self, *options):
+    def make(self, *options, **more):
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--rerun-incomplete", *options]
-        environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.root)}
+        environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.root), **more}
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1800)
 
     def planned(self):

@@ -141,7 +141,7 @@ class _Run:
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:IProgress not found"))),
             "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),  # notebooks side by side do not spin
-            "PYTHONHASHSEED": "0",
+            "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED", "0"),
         }
         output = partial / "notebook.ipynb"
         try:

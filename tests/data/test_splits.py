@@ -1,5 +1,7 @@
 """Splits and folds: whole groups, every item once, repeatable, and shares close to the wanted ones."""
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,6 +147,30 @@ def test_multilabel_folds_keep_groups_whole_and_are_repeatable(images, k, seed):
     assert set(folds) <= set(range(k))
     assert straddling(folds, groups) == []
     assert multilabel_folds(label_sets, sizes, brightness, groups, k, seed).tolist() == folds.tolist()
+
+
+def salted(salt):
+    """Return a kind of word whose order in a set goes by the salt, as that of words does by the process."""
+
+    class Word(str):
+        __slots__ = ()
+        __eq__ = str.__eq__
+
+        def __hash__(self):
+            return zlib.crc32(f"{salt}{self}".encode())
+
+    return Word
+
+
+def test_multilabel_folds_do_not_depend_on_the_order_that_sets_happen_to_have():
+    once = np.random.default_rng(0).random(60) < 0.2
+    shown = np.column_stack([np.roll(once, 7 * place) for place in range(6)])  # as many of each: which comes first?
+    told = set()
+    for salt in range(20):
+        word = salted(salt)
+        labels = [{word(name) for name, there in zip("ABCDEF", row, strict=True) if there} for row in shown]
+        told.add(tuple(multilabel_folds(labels, [0] * 60, [0] * 60, range(60), 4, 0)))
+    assert len(told) == 1
 
 
 def test_multilabel_folds_balance_labels_sizes_and_brightness():

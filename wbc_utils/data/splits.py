@@ -145,7 +145,7 @@ def multilabel_folds(
         raise SplitError(f"{len(label_sets)} label sets for {len(group)} groups; give one of each per image")
     _require_groups(group, k)
     several = [len(set(labels)) > 1 for labels in label_sets]
-    memberships = [(row, label) for row, labels in enumerate(label_sets) for label in set(labels)]
+    memberships = [(row, label) for row, labels in enumerate(label_sets) for label in sorted(set(labels), key=repr)]
     n_groups = group.max() + 1
     columns = [_group_counts(group, codes, n_groups) for codes in (size, brightness, np.array(several, dtype=int))]
     if memberships:
