@@ -63,6 +63,13 @@ def test_one_prediction_serves_two_true_boxes():
     assert found.outcome.tolist() == ["right", "missed"]
 
 
+def test_a_cell_named_as_a_class_that_is_not_there_takes_a_share_of_macro_f1():
+    found = one_a_image(["EO", "EO", "LY"], ["EO", "BA", "LY"], classes=("EO", "BA", "LY"))
+    assert found.astray == 1
+    assert challenge.score(found) == pytest.approx(0.2 + 0.8 * (2 / 3 + 0 + 1) / 3)
+    assert taken([("a", "EO", *BOX)], [], images=("a",)).astray == 0
+
+
 def test_all_true_boxes_that_share_a_prediction_are_counted():
     far = (40, 40, 50, 50)
     truth = [("a", "EO", *BOX), ("a", "EO", *APART), ("a", "EO", *far), ("b", "LY", *BOX)]

@@ -92,6 +92,11 @@ class Taken:
         """Number of predictions that no true box takes; the score does not see them."""
         return self.offered - len(np.unique(self.prediction[self.prediction >= 0]))
 
+    @property
+    def astray(self) -> int:
+        """Number of true boxes named as a class that no true box has; each such class counts 0 in macro-F1."""
+        return int((~np.isin(self.said, [*self.label, len(self.classes)])).sum())
+
     @cached_property
     def _counts(self) -> np.ndarray:
         """Cell of the confusion matrix of each true box, (n, k (k + 1))."""
