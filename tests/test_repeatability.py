@@ -32,7 +32,9 @@ def test_a_second_demo_from_scratch_gives_the_same_numbers(demo, tmp_path, chose
         assert numbers(again[number]) == numbers(first[number])
 
 
-@pytest.mark.parametrize("unit", ["s", "ms/image", "images/s", "images/s on one core", "MiB", "s, median", "minutes for 5 epochs"])
+@pytest.mark.parametrize(
+    "unit", ["s", "ms/image", "images/s", "images/s on one core", "MiB", "s, median", "minutes for 5 epochs"]
+)
 def test_units_of_time_and_memory_are_those_of_the_machine(unit):
     assert OF_THE_MACHINE.search(unit)
 
