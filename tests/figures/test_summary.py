@@ -37,4 +37,4 @@ def test_the_answer_counts_every_verdict_and_tells_counts_from_scores():
 def test_the_answer_says_why_claims_are_undecided():
     open_ones = [one("000", "undecided"), one("000", "undecided", choice=True)]
     text = summary.answer([*open_ones, one("001", "undecided", metric="cbc.number", notebook="05")])
-    assert "3 undecided: 1 state a choice or a rule, which cannot be measured, 1 lack their data set, and 1 are" in text
+    assert "3 undecided (choices or rules, which cannot be measured: 1; without their data set: 1; left open by" in text
