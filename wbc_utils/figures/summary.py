@@ -50,8 +50,8 @@ def answer(answers: Sequence[Answer]) -> str:
     return (
         f"Of {len(answers)} published claims {len(confirmed)} are confirmed{_kinds(confirmed)}, "
         f"{len(contradicted)} contradicted{_kinds(contradicted)}, {len(apart)} not comparable with what was measured "
-        f"here, and {len(undecided)} undecided (choices or rules, which cannot be measured: {choices}; without their data "
-        f"set: {len(unmeasured) - choices}; left open by the notebooks of this profile: "
+        f"here, and {len(undecided)} undecided (choices or rules, which cannot be measured: {choices}; without their "
+        f"data set: {len(unmeasured) - choices}; left open by the notebooks of this profile: "
         f"{len(undecided) - len(unmeasured)})."
     )
 
