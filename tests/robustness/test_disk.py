@@ -5,10 +5,13 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import pytest
+from PIL import Image
 from toy_task import RECIPE, ToyTask
 
 from wbc_utils import cli, kernel, report, run
+from wbc_utils.data.pixels import load_pixels
 from wbc_utils.fit import FitError, fit
 
 KIB = 1024
@@ -142,6 +145,14 @@ def test_a_training_that_cannot_write_its_checkpoint_says_so_and_goes_on_later(d
     assert min(epochs) == 2
     undisturbed = fit(ToyTask(dropout=0.5), RECIPE, seed=3)
     assert resumed.history.drop(columns="seconds").equals(undisturbed.history.drop(columns="seconds"))
+
+
+def test_images_decoded_onto_a_full_disk_are_an_error_and_decoded_later(disk, tmp_path_factory):
+    image = tmp_path_factory.mktemp("images") / "a.png"
+    Image.effect_noise((64, 64), 40).convert("RGB").save(image)
+    with filled(disk, 64 * KIB), pytest.raises(OSError, match="No space left on device"):
+        load_pixels([image] * 40, 64, 64, disk / "decoded")
+    assert np.array_equal(load_pixels([image] * 40, 64, 64, disk / "decoded").images[39], np.asarray(Image.open(image)))
 
 
 def test_with_a_read_only_reports_folder_nothing_is_run_and_nothing_lost(toy, monkeypatch, capsys):

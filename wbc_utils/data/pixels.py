@@ -94,7 +94,6 @@ def _file_digest(path: Path) -> bytes:
 def _decode(files: list[Path], side: int, field_px: float, isolated: bool, target: Path, note: Path) -> None:
     """Write the reasons, and the array under its name only when all is whole."""
     partial = target.with_suffix(".partial")
-    array = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(files), side, side, 3))
     reasons: list[str] = []
 
     def square(path: Path) -> np.ndarray | str:
@@ -104,13 +103,15 @@ def _decode(files: list[Path], side: int, field_px: float, isolated: bool, targe
         except ImageError as error:
             return error.reason
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), side, side, 3)}
+    unreadable = bytes(side * side * 3)
+    with partial.open("wb") as file, ThreadPoolExecutor(max_workers=4) as pool:
+        np.lib.format.write_array_header_1_0(file, header)  # written, not mapped: a full disk is an error, not a SIGBUS
         for start in range(0, len(files), _BATCH):
-            for row, found in enumerate(pool.map(square, files[start : start + _BATCH]), start):
+            for found in pool.map(square, files[start : start + _BATCH]):
                 readable = isinstance(found, np.ndarray)
-                array[row] = found if readable else 0
+                file.write(found.tobytes() if readable else unreadable)
                 reasons.append("" if readable else found)
             repro.progress(f"{len(reasons)} of {len(files)} images decoded")
-    array.flush()
     note.write_text(json.dumps(reasons), encoding="utf-8")
     partial.replace(target)
