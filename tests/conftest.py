@@ -121,7 +121,16 @@ class Demo:
         self.reports = root / "reports" / "demo"
 
     def make(self, *options, **more):
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--rerun-incomplete", *options]
+        return self._call("snakemake", "--cores", "2", "--nolock", "--rerun-incomplete", *options, **more)
+
+    def run(self, number, data, **changes):
+        """Execute one notebook on a folder of data, with changed parameters."""
+        changed = [f"--set={name}={value}" for name, value in {"data_source": "real", **changes}.items()]
+        result = self._call("wbc_utils", "run", number, *changed, WBC_DATA=str(data), OMP_NUM_THREADS="1")
+        assert result.returncode == 0, result.stderr[-4000:]
+
+    def _call(self, module, *words, **more):
+        command = [sys.executable, "-m", module, *words]
         environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.root), **more}
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=1800)
 

@@ -140,7 +140,7 @@ def test_a_notebook_whose_file_is_missing_or_there_twice_is_refused(toy):
     [
         ([], {}),
         (["seed=3"], {"seed": 3}),
-        (["rate=1.5e-3", "amp=true", "name=cbc"], {"rate": 0.0015, "amp": True, "name": "cbc"}),
+        (["rate=15e-4", "amp=true", "name=cbc"], {"rate": 0.0015, "amp": True, "name": "cbc"}),
         (["datasets=[cbc, bcd]"], {"datasets": ["cbc", "bcd"]}),
         (["path=a=b"], {"path": "a=b"}),
         (["name='3'"], {"name": "3"}),

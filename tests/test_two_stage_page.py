@@ -1,17 +1,16 @@
-"""The page of the two-stage pipeline: what it saves is what it scored, and it reads CytologIA, which no demo does."""
+"""The page of the two-stage pipeline: what it saves is what it scored, and it runs on CytologIA, which no demo does."""
 
 from pathlib import Path
 
 import matplotlib as mpl
 import nbformat
 import numpy as np
-import pandas as pd
 import pytest
 
-from wbc_utils import decisions, params, paths, pipeline_files
-from wbc_utils.data.registry import read
+from wbc_utils import decisions, params, pipeline_files
 from wbc_utils.data.synthetic import cytologia
 from wbc_utils.data.synthetic.writing import Truth
+from wbc_utils.manifest import read_manifest
 from wbc_utils.metrics import challenge, coco
 from wbc_utils.metrics.detection import Detections
 from wbc_utils.two_stage import sightings
@@ -36,20 +35,22 @@ def read_data(monkeypatch):
     return run
 
 
-def test_the_cells_on_the_data_run_on_cytologia(read_data, tmp_path, monkeypatch):
-    cytologia.write(tmp_path / "cytologia", np.random.default_rng(0), Truth())
-    images = read("cytologia", tmp_path).images["image"]
-    splits = pd.DataFrame({"image": images, "split": "train", "cluster": range(len(images))})
-    splits.to_csv(tmp_path / "splits.csv", index=False)  # in the place of notebook 01
-    monkeypatch.setattr(paths, "upstream_table", lambda profile, number, file: tmp_path / "splits.csv")
-    monkeypatch.setattr(paths, "run_dir", lambda profile, number: tmp_path)
-    monkeypatch.setattr("wbc_utils.data.overview.open_root", lambda source, seed: tmp_path)
-    found = read_data(dataset="cytologia", classifier_init="random")
-    images = set(found["study"].images), set(found["locked"])
-    assert not images[0] & images[1]
-    assert len(images[0] | images[1]) == cytologia.COUNT
-    assert set(found["truth"]["class"]) == set(found["classes"]) > {"PNN", "LY"}
-    assert set(found["truth"]["image"]) <= images[0]
+def test_whoever_has_cytologia_runs_the_page_on_it(demo, tmp_path, monkeypatch):
+    monkeypatch.setattr(cytologia, "COUNT", 60)
+    monkeypatch.setattr(cytologia, "_SHARES", {"PNN": 0.4, "LY": 0.3, "EO": 0.3})
+    data, project = tmp_path / "data", type(demo)(tmp_path)
+    cytologia.write(data / "cytologia", np.random.default_rng(0), Truth())
+    project.run("01", data, datasets=["cytologia"])
+    project.run(
+        "08", data, dataset="cytologia", classifier_init="random", rivals=[], rates=[0.02], detector_rate=0.02,
+        detector_epochs=6, type_epochs=1, whole_epochs=1, timed_images=2, timed_passes=1, batch_sizes=[1],
+    )  # fmt: skip
+    manifest = read_manifest(project.reports / "manifests" / "08.json")
+    assert [used.name for used in manifest.data] == ["cytologia"]
+    assert not manifest.synthetic
+    assert {"cytologia.challenge_score", "cytologia.two_stage_macro_f1"} <= manifest.metrics.keys()
+    pipeline, _ = pipeline_files.load(tmp_path / "runs" / "demo" / "08" / "tables" / "pipeline")
+    assert set(pipeline.classes) == {"PNN", "LY", "EO"}
 
 
 def test_the_saved_pipeline_has_the_locked_scores_that_stand_on_its_cards(read_data, demo, monkeypatch):

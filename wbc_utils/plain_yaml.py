@@ -1,4 +1,9 @@
-"""YAML without aliases: a few bytes of them can unfold to gigabytes, or to a list within itself."""
+"""YAML without aliases: a few bytes of them can unfold to gigabytes, or to a list within itself.
+
+1e-3 is a number, as YAML 1.2 has it; the loader knows 1.1, which wants 1.0e-3.
+"""
+
+import re
 
 import yaml
 
@@ -11,6 +16,10 @@ class _Plain(yaml.SafeLoader):
                 None, None, f"found the alias *{event.anchor:.40}; write out what it stands for", event.start_mark
             )
         return super().compose_node(parent, index)
+
+
+_POWER_OF_TEN = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$")
+_Plain.add_implicit_resolver("tag:yaml.org,2002:float", _POWER_OF_TEN, list("-+.0123456789"))
 
 
 def load(content: str | bytes) -> object:

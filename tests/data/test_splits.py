@@ -36,13 +36,26 @@ def test_named_splits_keep_groups_whole_and_are_repeatable(items, seed):
 
 
 @settings(deadline=None)
-@given(labels=st.lists(st.sampled_from(["LY", "MO", "EO"]), min_size=1, max_size=200), seed=st.integers(0, 2**32 - 1))
+@given(labels=st.lists(st.sampled_from(["LY", "MO", "EO"]), min_size=10, max_size=200), seed=st.integers(0, 2**32 - 1))
 def test_independent_items_are_split_to_within_one_item_of_each_class(labels, seed):
     split = stratified_groups(labels, range(len(labels)), FRACTIONS, seed)
     for label in set(labels):
         mine = split[np.array(labels) == label]
         for name, share in FRACTIONS.items():
             assert abs((mine == name).sum() - share * len(mine)) <= 1
+
+
+@settings(deadline=None)
+@given(labels=st.lists(st.sampled_from("ABCDEFGHIJ"), min_size=3, max_size=12), seed=st.integers(0, 2**32 - 1))
+def test_no_split_stays_empty_and_none_loses_a_class_for_it_that_it_could_keep(labels, seed):
+    split = stratified_groups(labels, range(len(labels)), FRACTIONS, seed)
+    assert set(split) == set(FRACTIONS)
+    if len(set(labels)) <= len(labels) - 2:
+        assert set(np.array(labels)[split == "train"]) == set(labels)
+
+
+def test_two_items_leave_the_third_split_empty():
+    assert set(stratified_groups(["LY", "MO"], [0, 1], FRACTIONS, 0)) == {"train"}
 
 
 def test_shares_stay_close_when_clusters_and_patients_group_the_items():

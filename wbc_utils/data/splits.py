@@ -25,7 +25,8 @@ def stratified_groups(
 
     Groups are placed one after the other, larger ones first, equal ones in random order; each goes where it
     lowers Σ (found − wanted)² / wanted over splits and classes most. With groups of one item this is
-    Webster's apportionment: each split gets its share of each class to within about one item.
+    Webster's apportionment: each split gets its share of each class to within about one item. Where every class is too
+    small to give a split one, the fullest split gives it a group of its commonest class, if there are groups enough.
 
     Parameters
     ----------
@@ -63,6 +64,12 @@ def stratified_groups(
         cost = ((2 * excess + added[present]) * added[present] / wanted[:, present]).sum(axis=1)
         split[number] = cost.argmin()
         placed[split[number]] += added
+    for empty in np.setdiff1d(np.arange(len(shares)), split) if len(counts) >= len(shares) else []:
+        fullest = np.bincount(split).argmax()
+        givers = [number for number in order[::-1] if split[number] == fullest]
+        given = givers[np.argmax([placed[fullest, counts[number] > 0].min() for number in givers])]
+        placed[fullest] -= counts[given]
+        split[given] = empty
     return np.array(list(fractions), dtype=object)[split[group]]
 
 
