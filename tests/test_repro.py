@@ -46,6 +46,12 @@ def test_a_recorded_count_stays_an_integer(published, value):
     assert type(repro.RECORDED["cbc.pairs"].value) is int
 
 
+@pytest.mark.parametrize("bounds", [(0.0, 0.0), (float("nan"), float("nan"))])
+def test_bounds_without_a_width_are_no_interval(published, bounds):
+    repro.record("bcd.ap", 0.0, n=16, ci=bounds)
+    assert repro.RECORDED["bcd.ap"].ci is None
+
+
 def test_a_number_that_is_not_finite_is_neither_recorded_nor_published(published):
     with pytest.raises(ValueError, match="must be a finite number"):
         repro.record("cbc.ap", float("nan"), n=60)

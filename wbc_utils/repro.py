@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import math
 import os
 import platform
 import random
@@ -63,7 +64,8 @@ def record(
     name
         ``dataset.quantity``, as listed in the design.
     value, n, ci, split, unit, init
-        See `wbc_utils.manifest.Metric`.
+        See `wbc_utils.manifest.Metric`. Bounds that coincide, because no resample differed, or that are NaN are no
+        interval; the number is recorded without.
 
     Raises
     ------
@@ -72,6 +74,8 @@ def record(
     """
     plain = value.item() if hasattr(value, "item") else value
     interval = tuple(float(bound) for bound in ci) if ci is not None else None
+    if interval and (interval[0] == interval[1] or any(map(math.isnan, interval))):
+        interval = None
     metric = Metric(value=plain, ci=interval, n=int(n), split=split, unit=unit, init=init)
     RECORDED[name] = metric
     publish("metric", {"name": name, **metric.model_dump()}, text_plain=f"{name} = {metric}  [n = {n}, {split}]")

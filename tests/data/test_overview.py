@@ -36,7 +36,7 @@ def test_a_data_set_without_a_miniature_is_said_to_lack_one(tmp_path):
 
 def test_the_real_root_is_that_of_wbc_data(tmp_path, monkeypatch):
     monkeypatch.setenv("WBC_DATA", str(tmp_path))
-    assert overview.open_root("real", 0) == tmp_path.resolve()
+    assert overview.open_root("real") == tmp_path.resolve()
 
 
 def test_the_image_table_has_every_image_once_with_its_finest_label(data):

@@ -8,8 +8,14 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from wbc_utils.metrics import MetricError
-from wbc_utils.metrics.bootstrap import grouped_interval, multinomial_interval, paired_difference, percentile_bounds
-from wbc_utils.metrics.classification import accuracy, confusion, f1, macro_f1
+from wbc_utils.metrics.bootstrap import (
+    grouped_interval,
+    loosened,
+    multinomial_interval,
+    paired_difference,
+    percentile_bounds,
+)
+from wbc_utils.metrics.classification import accuracy, balanced_accuracy, confusion, f1, macro_f1, recall
 
 ORDER = range(3)
 
@@ -122,7 +128,37 @@ def test_a_score_per_class_has_an_interval_per_class(noisy):
 def test_a_class_that_never_occurs_has_neither_score_nor_interval():
     found = multinomial_interval(np.diag([5, 5, 0]), f1, seed=0)
     assert np.isnan([found.value[2], found.low[2], found.high[2]]).all()
-    assert found.low[:2].tolist() == [1, 1]
+    assert found.high[:2].tolist() == [1, 1]
+
+
+def test_the_recall_of_a_class_that_was_always_right_has_the_limits_of_jeffreys():
+    found = multinomial_interval(np.array([[12, 0], [3, 5]]), recall, seed=0, draws=20000)
+    assert (found.value[0], found.high[0]) == (1, 1)
+    assert found.low[0] == pytest.approx(stats.beta(12.5, 0.5).ppf(0.025), abs=0.01)
+
+
+def test_the_interval_of_a_mean_recall_holds_the_truth_where_classes_are_all_right_or_all_wrong():
+    numbers, recalls, held = [81, 12, 24, 31], np.array([0.03, 0.03, 0.03, 0.97]), []
+    true = np.repeat(range(4), numbers)
+    for draw in range(200):
+        rng = np.random.default_rng(draw)
+        right = rng.random(len(true)) < recalls[true]
+        found = grouped_interval(
+            true, np.where(right, true, (true + 1) % 4), range(len(true)), balanced_accuracy, range(4), draw, draws=400
+        )
+        held.append(found.low <= recalls.mean() <= found.high)
+    assert np.mean(held) >= 0.93
+
+
+def test_a_matrix_is_loosened_only_where_a_class_is_certain_and_keeps_its_sums():
+    whole = np.array([[4, 0, 0, 0], [1, 0, 2, 0], [1, 0, 3, 0]])
+    drawn = np.stack([whole, 2 * whole]).astype(float)
+    loose = loosened(drawn, whole, np.array([4, 3, 4]), seed=0)
+    assert loose.sum(axis=2) == pytest.approx(drawn.sum(axis=2))
+    assert (loose[:, 2] == drawn[:, 2]).all()
+    assert (loose[:, [0, 1], [0, 1]] > 0).all()
+    assert (loose[:, 0, 0] < drawn[:, 0, 0]).all()
+    assert loose[:, 1, 0] * 2 == pytest.approx(loose[:, 1, 2])
 
 
 @settings(max_examples=50, deadline=None)

@@ -16,19 +16,18 @@ NO_LICENCE = "LicenseRef-none-stated"
 """Licence of data whose pictures no page shows."""
 
 
-def open_root(data_source: str, seed: int) -> Path:
+def open_root(data_source: str) -> Path:
     """Return the folder of the data sets: the real ones, or synthetic ones drawn if they are not there yet.
 
     Parameters
     ----------
     data_source
-        ``real`` (``WBC_DATA`` or the user's cache) or ``synthetic``.
-    seed
-        Of the synthetic data.
+        ``real`` (``WBC_DATA`` or the user's cache) or ``synthetic``: always the same drawings, whatever the seed of a
+        notebook, since the tables of notebook 01 name their images.
     """
     if data_source == "real":
         return data_root()
-    return synthetic.ensure(project_root() / "runs" / "synthetic" / f"seed-{seed}", seed)
+    return synthetic.ensure(project_root() / "runs" / "synthetic" / "seed-0", seed=0)
 
 
 def read_all(names: Iterable[str], root: Path) -> dict[str, Dataset]:

@@ -4,9 +4,14 @@ Groups with equal confusion counts are exchangeable. A resample of groups is the
 distinct kinds of group, and its confusion matrix a matrix product; no draw touches the items again. Where every item
 is its own group this is the multinomial draw over the cells of the confusion matrix.
 
+A class of which all units are right, or none, is so in every resample, and of the chance of its recall the bootstrap
+knows nothing: an F1 of 0 after two cells would count as certain. `loosened` draws such a recall from Jeffreys'
+posterior; a bound is the outer one of resamples with and without it.
+
 References
 ----------
 B. Efron, R. Tibshirani (1993), *An Introduction to the Bootstrap*, chapters 8 (grouped data) and 13 (percentile).
+L. D. Brown, T. T. Cai, A. DasGupta (2001), *Interval estimation for a binomial proportion*, Statistical Science 16.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -14,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import beta
 
 from wbc_utils.metrics import MetricError
 from wbc_utils.metrics.classification import codes
@@ -73,8 +79,9 @@ def multinomial_interval(confusion: np.ndarray, statistic: Statistic, seed: int,
     cells = np.flatnonzero(confusion)
     kinds = np.zeros((len(cells), confusion.size))
     kinds[np.arange(len(cells)), cells] = 1
-    resampled = _resample(kinds, confusion.ravel()[cells], seed, draws).reshape(-1, *confusion.shape)
-    return _interval(statistic(confusion), statistic(resampled), int(confusion.sum()))
+    drawn = _resample(kinds, confusion.ravel()[cells], seed, draws).reshape(-1, *confusion.shape)
+    both = [statistic(some) for some in (drawn, loosened(drawn, confusion, confusion.sum(axis=1), seed))]
+    return _interval(statistic(confusion), both, int(confusion.sum()))
 
 
 def grouped_interval(
@@ -105,9 +112,10 @@ def grouped_interval(
         If there are fewer than two groups, lengths differ, or a label is not in ``order``.
     """
     counts = _group_counts(y_true, y_pred, groups, order)
-    resampled = _resample(*_kinds(counts), seed, draws)
     shape = (-1, len(order), len(order))
-    return _interval(statistic(counts.sum(axis=0).reshape(shape)[0]), statistic(resampled.reshape(shape)), len(counts))
+    drawn, whole = _resample(*_kinds(counts), seed, draws).reshape(shape), counts.sum(axis=0).reshape(shape)[0]
+    both = [statistic(some) for some in (drawn, loosened(drawn, whole, _units(counts, shape), seed))]
+    return _interval(statistic(whole), both, len(counts))
 
 
 def paired_difference(
@@ -134,11 +142,55 @@ def paired_difference(
     MetricError
         As `grouped_interval`.
     """
-    both = [_group_counts(y_true, y_pred, groups, order) for y_pred in (y_first, y_second)]
+    counts = [_group_counts(y_true, y_pred, groups, order) for y_pred in (y_first, y_second)]
     shape = (-1, 2, len(order), len(order))
-    found = statistic(np.hstack(both).sum(axis=0).reshape(shape)[0])
-    drawn = statistic(_resample(*_kinds(np.hstack(both)), seed, draws).reshape(shape))
-    return _interval(found[1] - found[0], drawn[:, 1] - drawn[:, 0], len(both[0]))
+    whole = np.hstack(counts).sum(axis=0).reshape(shape)[0]
+    drawn = _resample(*_kinds(np.hstack(counts)), seed, draws).reshape(shape)
+    units = _units(counts[0], (-1, len(order), len(order)))
+    loose = np.stack([loosened(drawn[:, one], whole[one], units, seed) for one in (0, 1)], axis=1)
+    found = statistic(whole)
+    both = [scores[:, 1] - scores[:, 0] for scores in (statistic(drawn), statistic(loose))]
+    return _interval(found[1] - found[0], both, len(counts[0]))
+
+
+def loosened(drawn: np.ndarray, whole: np.ndarray, units: np.ndarray, seed: int) -> np.ndarray:
+    """Return resampled confusion matrices with another recall of each class that is all right, or all wrong, in whole.
+
+    The recall of a resample comes from Beta(x + ½, n − x + ½) with x = n or 0 of the n units. What is no longer wrong
+    is taken from all other columns in proportion; what is no longer right is shared among those that occur. Equal seeds
+    draw equal quantiles, so that two models that are both certain of a class do not come apart.
+
+    Parameters
+    ----------
+    drawn
+        Resampled matrices, (draws, k, c); columns beyond the k-th are of items that got no class.
+    whole
+        The matrix that they are resampled from, (k, c).
+    units
+        Independent units of each true class, (k,).
+    seed
+        Of the quantiles.
+    """
+    loose, (k, columns) = drawn.copy(), whole.shape
+    quantile = np.random.default_rng([seed, k]).random((len(drawn), k))
+    occurs = whole.any(axis=0) | np.pad(whole.any(axis=1), (0, columns - k), constant_values=True)
+    for label in range(k):
+        hits, total = whole[label, label], whole[label].sum()
+        others = occurs & (np.arange(columns) != label)
+        if total and others.any() and hits in (0, total):
+            right = units[label] if hits else 0
+            recall = beta.ppf(quantile[:, label], right + 0.5, units[label] - right + 0.5)
+            own = drawn[:, label].sum(axis=1)
+            elsewhere = np.outer(own, others / others.sum()) if hits else drawn[:, label]
+            loose[:, label] = (1 - recall)[:, None] * elsewhere
+            loose[:, label, label] = recall * own
+    return loose
+
+
+def outer_bounds(several: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outer ones of the `percentile_bounds` of several sets of draws."""
+    low, high = zip(*(percentile_bounds(drawn) for drawn in several), strict=True)
+    return np.minimum.reduce(low), np.maximum.reduce(high)
 
 
 def percentile_bounds(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -192,8 +244,13 @@ def _resample(kinds: np.ndarray, numbers: np.ndarray, seed: int, draws: int) -> 
     return np.random.default_rng(seed).multinomial(total, numbers / total, size=draws).astype(float) @ kinds
 
 
-def _interval(value: np.ndarray, drawn: np.ndarray, n: int) -> Interval:
-    low, high = percentile_bounds(drawn)
+def _units(counts: np.ndarray, shape: tuple) -> np.ndarray:
+    """Count the groups that show each class, (k,)."""
+    return (counts.reshape(shape).sum(axis=2) > 0).sum(axis=0)
+
+
+def _interval(value: np.ndarray, several: Sequence[np.ndarray], n: int) -> Interval:
+    low, high = outer_bounds(several)
     if np.ndim(value) == 0:
         return Interval(float(value), float(low), float(high), n)
     return Interval(np.asarray(value), low, high, n)

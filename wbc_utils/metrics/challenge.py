@@ -5,9 +5,9 @@ away. Two oddities follow, and are kept: one prediction may serve several true b
 takes cost nothing. A true box without any prediction in its image is a miss of its class and has a GIoU of −1.
 Macro-F1 is the mean over the classes that occur or are said; a class that is said and does not occur counts 0.
 
-Intervals resample images within those that show the same set of classes, so that every resample has every class and the
-mean is always over the same ones. A set that one image alone shows does not vary, and the interval does not hold the
-chance of how many cells a class has.
+Intervals resample images within those that show the same set of classes, so that every resample has every true class. A
+set that one image alone shows does not vary, and the interval does not hold the chance of how many cells a class has. A
+class with no cell right, or every one, is so in every resample: see `wbc_utils.metrics.bootstrap.loosened`.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from wbc_utils.metrics import MetricError
-from wbc_utils.metrics.bootstrap import DRAWS, Interval, percentile_bounds
+from wbc_utils.metrics.bootstrap import DRAWS, Interval, loosened, outer_bounds
 from wbc_utils.metrics.classification import f1
 from wbc_utils.metrics.detection import Detections
 from wbc_utils.metrics.groups import group_sums, resampled_sums
@@ -310,13 +310,17 @@ def _intervals(several: list[Taken], statistic, seed: int, draws: int) -> dict[s
     sums = np.stack([group_sums(taken.addends, first.image) for taken in several], axis=1)
     shown = group_sums(np.eye(k)[first.label], first.image) > 0
     strata = np.unique(shown, axis=0, return_inverse=True)[1].ravel()
-    drawn = _resampled(sums.reshape(len(sums), -1), strata, seed, draws)
-    whole = sums.sum(axis=0)[None]
-    found = _scores(whole, k)
-    resampled = _scores(drawn.reshape(-1, *sums.shape[1:]), k, counted=~np.isnan(_f1(whole, k)))
+    drawn = _resampled(sums.reshape(len(sums), -1), strata, seed, draws).reshape(-1, *sums.shape[1:])
+    whole = sums.sum(axis=0)
+    loose = drawn.copy()
+    for one in range(len(several)):
+        cells = drawn[:, one, : k * (k + 1)].reshape(-1, k, k + 1), whole[one, : k * (k + 1)].reshape(k, k + 1)
+        loose[:, one, : k * (k + 1)] = loosened(*cells, shown.sum(axis=0), seed).reshape(len(drawn), -1)
+    found, resampled = _scores(whole[None], k), [_scores(some, k) for some in (drawn, loose)]
     result = {}
     for name in SCORES:  # rounded: what is equal in exact arithmetic differs by nothing
-        bounds = np.round(percentile_bounds(statistic(resampled[name].T)), _DECIMALS) + 0.0
+        outer = outer_bounds([statistic(scores[name].T) for scores in resampled])
+        bounds = np.round(outer, _DECIMALS) + 0.0
         low, high = bounds if bounds[0] < bounds[1] else (np.nan, np.nan)
         value = round(float(statistic(found[name].T)[0]), _DECIMALS) + 0.0
         result[name] = Interval(value, float(low), float(high), len(sums))
@@ -338,14 +342,9 @@ def _resampled(sums: np.ndarray, strata: np.ndarray, seed: int, draws: int) -> n
     return total
 
 
-def _scores(sums: np.ndarray, k: int, counted: np.ndarray | bool = False) -> dict[str, np.ndarray]:
-    """Return the scores (…) from sums of `Taken.addends` (…, c).
-
-    Macro-F1 is over the classes that occur or are said, and those ``counted`` (…, k) in any case, as 0.
-    """
-    each = _f1(sums, k)
-    each = np.where(counted & np.isnan(each), 0, each)
-    found = {"giou": sums[..., -2] / sums[..., -1], "macro_f1": np.nanmean(each, axis=-1)}
+def _scores(sums: np.ndarray, k: int) -> dict[str, np.ndarray]:
+    """Return the scores (…) from sums of `Taken.addends` (…, c)."""
+    found = {"giou": sums[..., -2] / sums[..., -1], "macro_f1": np.nanmean(_f1(sums, k), axis=-1)}
     return {"score": sum(weight * found[name] for name, weight in WEIGHTS.items()), **found}
 
 

@@ -73,7 +73,7 @@ def ap_interval(
     """Return average precision with its percentile interval if images are independent.
 
     The predictions are matched once; a resample only counts how often each image was drawn. The values are those of
-    `coco_ap`. A resample without true boxes of a class leaves the class out of its mean, as `coco_ap` does.
+    `coco_ap`. A resample without true boxes of a class has no mean: one over fewer classes would be of something else.
 
     Parameters
     ----------
@@ -136,7 +136,10 @@ def _resampled(
     at_once = max(1, _CELLS_AT_ONCE // (len(detections.predictions) + n))
     blocks = [_averages(ranked, times.astype(float)) for times in times_drawn(n, seed, draws, at_once)]
     values = {name: value[0] for name, value in _averages(ranked, np.ones((1, n))).items()}
-    return values, {name: np.concatenate([block[name] for block in blocks]) for name in values}
+    drawn = {name: np.concatenate([block[name] for block in blocks]) for name in values}
+    for name, value in values.items():
+        drawn[name][np.isnan(drawn[name][:, ~np.isnan(value)]).any(axis=1), -1] = np.nan
+    return values, drawn
 
 
 @dataclass(frozen=True, eq=False)

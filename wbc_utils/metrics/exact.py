@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from wbc_utils.metrics import MetricError
-from wbc_utils.metrics.bootstrap import LEVEL, Interval, group_numbers
+from wbc_utils.metrics.bootstrap import LEVEL, Interval
 from wbc_utils.metrics.groups import class_means
 
 
@@ -32,8 +32,7 @@ def where_certain(found: Interval, units: int | Sequence[int] | None = None) -> 
     found
         Shares between 0 and 1, one number or an array (k,).
     units
-        Independent units behind each share, one number or (k,); those of ``found`` if left out. A mean recall has
-        those of `units_of_mean_recall`.
+        Independent units behind each share, one number or (k,); those of ``found`` if left out.
 
     Raises
     ------
@@ -56,29 +55,6 @@ def where_certain(found: Interval, units: int | Sequence[int] | None = None) -> 
         if low.ndim
         else Interval(found.value, low.item(), high.item(), found.n)
     )
-
-
-def units_of_mean_recall(y_true: Sequence[Hashable], groups: Sequence[Hashable]) -> int:
-    """Return the units of a mean recall over k classes: k times the groups of the class with the fewest.
-
-    If no group errs, the recalls pᵢ with that chance or more fulfil Π pᵢ^nᵢ ≥ α. Their mean is at least their
-    geometric mean, and this at least α^(1 / (k min nᵢ)), the limit of a share with k min nᵢ units.
-
-    Parameters
-    ----------
-    y_true, groups
-        True class and group (duplicates, patient) of each item, (n,).
-
-    Raises
-    ------
-    MetricError
-        If lengths differ, a group is missing, or there is no item.
-    """
-    number = group_numbers(groups)
-    if len(y_true) != len(number) or not len(number):
-        raise MetricError(f"{len(y_true)} true labels and {len(number)} groups; give one of each per item")
-    found = pd.Series(number).groupby(pd.Series(list(y_true))).nunique()
-    return int(len(found) * found.min())
 
 
 def class_shares(
