@@ -51,13 +51,13 @@ def test_help_names_every_data_command(wbc):
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["run", "1"], "there is no notebook '1'; there are 01, .*99"),
+        (["run", "1"], r"there is no notebook '1'; did you mean 01\? There are 01, .*99"),
         (["run", "99", "--profile", "laptop"], "there is no profile 'laptop'; there are demo, cpu, gpu"),
         (["run", "99", "--set", "sead=3"], "notebook 99: unknown parameter 'sead'; did you mean 'seed'. Valid: .*"),
         (["run", "99", "--set", "seed=three"], "notebook 99: seed = 'three': input should be a valid integer"),
         (["run", "99", "--set", "seed"], r"--set 'seed' is not name=value, e\.g\. --set seed=4"),
         (["run", "99", "--set", "profile=cpu"], "the profile is chosen with --profile, not with --set"),
-        (["params", "1"], "there is no notebook '1'; there are 01, .*99"),
+        (["params", "100"], "there is no notebook '100'; there are 01, .*99"),
         (["render", "--profile", "laptop"], "there is no profile 'laptop'; there are demo, cpu, gpu"),
         (["data", "check", "cbs"], "Unknown data set 'cbs'. Did you mean 'cbc'. Known: cbc, .*"),
         (["data", "fetch", "cbs"], "Unknown data set 'cbs'. Did you mean 'cbc'. Known: cbc, .*"),

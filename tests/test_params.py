@@ -97,7 +97,8 @@ def test_a_name_with_one_letter_left_out_leads_back_to_it(name, data):
         ({"seed": True}, "seed = True: input should be a valid integer"),
         ({"seed": -1}, "seed = -1: input should be greater than or equal to 0"),
         ({"profile": "laptop"}, "profile = 'laptop': input should be 'demo', 'cpu' or 'gpu'"),
-        ({"datasets": "cbc"}, "datasets = 'cbc': input should be a valid list; write datasets=[cbc]"),
+        ({"datasets": "cbc"}, "datasets = 'cbc': input should be a valid list; write a list, [cbc], on the command"),
+        ({"datasets": "cbc"}, "in quotes: --set 'datasets=[cbc]'"),
         ({"datasets": ["cbc", 2]}, "datasets.1 = 2: input should be a valid string"),
         ({"folds": 1}, "folds = 1: input should be greater than or equal to 2"),
     ],
@@ -121,7 +122,7 @@ def test_checked_parameters_cannot_be_changed_afterwards():
     "ask", [params.notebook_model, params.notebook_path, params.describe, lambda number: params.validate(number, {})]
 )
 def test_an_unknown_notebook_is_refused_with_those_that_exist(project, ask):
-    with pytest.raises(ParameterError, match=r"there is no notebook '1'; there are 01, .*99"):
+    with pytest.raises(ParameterError, match=r"there is no notebook '1'; did you mean 01\? There are 01, .*99"):
         ask("1")
 
 

@@ -158,6 +158,30 @@ def test_all_notebooks_that_have_not_run_before_are_named_at_the_start_in_their_
         (toy.root / "runs" / "demo" / done / "tables").mkdir(parents=True, exist_ok=True)
 
 
+def test_results_of_a_changed_run_are_named_by_what_reads_them(toy, monkeypatch, make_manifest):
+    models = {"01": params.EdaAndDuplicates, "99": params.TsneDiagnostics}
+    monkeypatch.setattr(params, "NOTEBOOKS", models)
+    monkeypatch.setattr(params.TsneDiagnostics, "needs", ("01",))
+    toy.write("1 + 1")
+    shutil.copy(toy.root / "notebooks" / "99_toy.ipynb", toy.root / "notebooks" / "01_toy.ipynb")
+    upstream = toy.root / "runs" / "demo" / "01"
+    (upstream / "tables").mkdir(parents=True)
+    toy.manifest.parent.mkdir(parents=True)
+    for command, told in (("wbc run 01 --profile demo --set folds=8", True), ("wbc run 01 --profile demo", False)):
+        toy.manifest.with_name("01.json").write_text(make_manifest(notebook="01", command=command).model_dump_json())
+        lines = []
+        run.run_notebook("99", "demo", say=lines.append)
+        assert (f"99 · reads results of a changed run: {command}" in lines) == told
+
+
+def test_an_error_of_ours_says_all_itself_and_shows_no_traceback(toy):
+    toy.write("from wbc_utils.data import registry\nregistry.get_entry('cbx')")
+    with pytest.raises(run.RunError) as caught:
+        run.run_notebook("99", "demo")
+    assert len(str(caught.value).splitlines()) == 1
+    assert "DataError" in str(caught.value)
+
+
 def test_two_metrics_of_one_name_are_refused(toy):
     toy.write(RECORD, RECORD)
     with pytest.raises(run.RunError, match=r"'toy.number' is recorded twice"):
@@ -194,7 +218,8 @@ def test_ctrl_c_stops_the_kernel_keeps_the_previous_outputs_and_exits_130(toy, s
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, "stopped; the previous outputs are untouched\n")
     assert toy.outputs() == before
-    assert "so far" in (toy.run_folder / "failed.ipynb").read_text()
+    assert "so far" in (toy.run_folder / "stopped.ipynb").read_text()
+    assert not (toy.run_folder / "failed.ipynb").exists()
     kernel_pid = int((toy.root / "pid").read_text())
     _wait_for(lambda: not os.path.exists(f"/proc/{kernel_pid}"))
 

@@ -39,7 +39,7 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Override one parameter; repeatable.")
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Wall-clock limit in seconds.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Wall-clock limit in seconds.", min=1)] = None,
 ) -> None:
     """Execute one notebook and write its page and manifest."""
     from wbc_utils import params, report
@@ -91,7 +91,10 @@ def predict(
     ],
     images: Annotated[
         Path,
-        typer.Option(help="Folder, or CSV file with a column image, path or ID; of patients, the data set's folder."),
+        typer.Option(
+            help="Folder, or CSV file with a column image, path or ID, which names files beside it or anywhere below; "
+            "of patients, the data set's folder."
+        ),
     ],
     out: Annotated[
         Path, typer.Option(help="What to write: a CSV file, or a folder of a detector's or a pipeline's results.")

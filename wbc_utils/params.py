@@ -367,7 +367,8 @@ def notebook_model(number: str) -> type[Parameters]:
         If there is no notebook of this number.
     """
     if number not in NOTEBOOKS:
-        raise ParameterError(f"there is no notebook {number!r}; there are {', '.join(NOTEBOOKS)}")
+        hint = f"did you mean {number.zfill(2)}? There" if number.zfill(2) in NOTEBOOKS else "there"
+        raise ParameterError(f"there is no notebook {number!r}; {hint} are {', '.join(NOTEBOOKS)}")
     return NOTEBOOKS[number]
 
 
@@ -465,7 +466,7 @@ def _explain(problem: dict, model: type[Parameters]) -> str:
     if problem["type"] != "extra_forbidden":
         found = problem["input"]
         single = problem["type"] == "list_type" and isinstance(found, str | int | float)
-        advice = f"; write {name}=[{found}]" if single else ""
+        advice = f"; write a list, [{found}], on the command line in quotes: --set '{name}=[{found}]'" if single else ""
         return f"{name} = {found!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}{advice}"
     valid = list(model.model_fields)
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)

@@ -1,5 +1,6 @@
 """Run one notebook: checked parameters, a kernel of its own, and outputs that appear whole or not at all."""
 
+import builtins
 import contextlib
 import errno
 import logging
@@ -21,7 +22,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from wbc_utils import kernel, params, paths, report, repro
-from wbc_utils.manifest import Check, DataUse, Manifest, Metric, collect_records
+from wbc_utils.manifest import Check, DataUse, Manifest, Metric, collect_records, read_manifest
 
 TRACEBACK_LINES = 12
 logging.getLogger("papermill").setLevel(logging.ERROR)  # it calls parameters annotated as `float | None` unknown
@@ -58,7 +59,8 @@ def run_notebook(
         Before a kernel starts, if anything about the parameters is wrong.
     RunError
         If a cell fails, the kernel dies, the limit passes, an output cannot be written or the same notebook is
-        already running. Previous outputs are then as they were, and ``failed.ipynb`` holds what was executed.
+        already running. Previous outputs are then as they were, and ``failed.ipynb`` holds what was executed
+        (``stopped.ipynb`` after Ctrl-C).
     """
     checked = params.resolve(number, profile, overrides or {})
     folder = paths.run_dir(profile, number)
@@ -90,6 +92,8 @@ class _Run:
         self._require_writable()
         if commands := self._commands_before():
             say(f"{self.number} · reads results that are missing; if it stops, first: {' && '.join(commands)}")
+        for upstream in self._changed_before():
+            say(f"{self.number} · reads results of a changed run: {upstream.command}")
         partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".partial-"))
         (partial / "tables").mkdir()
         watch = kernel.Watch(self.number, partial / "progress", timeout, say)
@@ -99,12 +103,13 @@ class _Run:
                 notebook = self._execute(partial, watch)
             manifest = self._manifest(notebook, started, monotonic() - clock, watch.peak_memory_mib)
             self._publish(notebook, manifest, partial / "tables")
-        except BaseException:
-            self._keep_failed(partial)
+        except BaseException as error:
+            self._keep(partial, "stopped.ipynb" if isinstance(error, KeyboardInterrupt) else "failed.ipynb")
             raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        (self.folder / "failed.ipynb").unlink(missing_ok=True)
+        for name in ("failed.ipynb", "stopped.ipynb"):
+            (self.folder / name).unlink(missing_ok=True)
         wanted, found = getattr(self.checked, "datasets", []), {use.name for use in manifest.data}
         if absent := [name for name in wanted if name not in found]:
             say(f"{self.number} · {len(absent)} of {len(wanted)} wanted data sets are absent: {', '.join(absent)}")
@@ -120,6 +125,15 @@ class _Run:
             wanted += [one for one in params.notebook_model(number).needs if one not in wanted]
         missing = [one for one in sorted(wanted) if not (paths.run_dir(profile, one) / "tables").is_dir()]
         return [f"wbc run {one} --profile {profile}" for one in missing]
+
+    def _changed_before(self) -> list[Manifest]:
+        """Return the manifests of the notebooks that this one reads tables of and that last ran with ``--set``."""
+        profile, found = self.checked.profile, []
+        for one in self.checked.needs:
+            made, done = paths.manifest_path(profile, one), paths.run_dir(profile, one) / "done"
+            if made.is_file() and not done.exists():
+                found.append(read_manifest(made))
+        return [manifest for manifest in found if "--set" in manifest.command]
 
     def _require_writable(self) -> None:
         """Refuse now, rather than after hours, what could not write its page or manifest."""
@@ -172,9 +186,13 @@ class _Run:
         return nbformat.read(output, as_version=4)
 
     def _failed_cell(self, error: PapermillExecutionError) -> str:
-        trace = _ANSI.sub("", "\n".join(error.traceback)).splitlines()[-TRACEBACK_LINES:]
+        """Say where and why; an error of this package says all itself, any other needs the end of its traceback."""
         where = f"notebook {self.number} failed in cell {error.cell_index + 1}, In [{error.exec_count}]"
-        return "\n".join([f"{where}: {error.ename}: {error.evalue}", *("    " + line for line in trace)])
+        trace = _ANSI.sub("", "\n".join(error.traceback)).splitlines()
+        raised = [line for line in trace if line.lstrip().startswith("File ")][-1:]
+        ours = any("wbc_utils" in line for line in raised) and not hasattr(builtins, error.ename)
+        shown = [] if ours else [f"    {line}" for line in trace[-TRACEBACK_LINES:]]
+        return "\n".join([f"{where}: {error.ename}: {error.evalue}", *shown])
 
     def _manifest(self, notebook, started: datetime, seconds: float, peak_memory_mib: float) -> Manifest:
         said = collect_records(notebook, "answer")
@@ -226,11 +244,12 @@ class _Run:
         if not self.overrides:  # else `make report` makes the profile's own page again
             done.touch()
 
-    def _keep_failed(self, partial: Path) -> None:
+    def _keep(self, partial: Path, name: str) -> None:
+        """Keep what was executed; the index marks a notebook that failed, not one that somebody stopped."""
         executed = partial / "notebook.ipynb"
         if executed.is_file():
             with contextlib.suppress(OSError):
-                os.replace(executed, self.folder / "failed.ipynb")
+                os.replace(executed, self.folder / name)
 
 
 def _explain_os_error(error: OSError) -> str:

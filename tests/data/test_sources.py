@@ -57,9 +57,13 @@ def test_an_empty_folder_is_named_with_the_endings_looked_for(tmp_path):
     [
         ("gone", None, "gone does not exist. Give a folder with images, or a CSV file"),
         ("one.PNG", "", r"one\.PNG is an image\. Give the folder"),
-        ("list.csv", "name,label\na,LY\n", "needs a column image, path or ID: .*Found: name, label"),
+        (
+            "list.csv",
+            "name,label\na,LY\n",
+            "image, path or ID, separated by commas: .*Found: name, label",
+        ),
         ("list.csv", "ID\n", "lists no image: it has a header and no rows"),
-        ("list.csv", '"ID', "needs a column image, path or ID: .*not a readable CSV file"),
+        ("list.csv", '"ID', "needs a column image, path or ID, separated by commas: .*not a readable CSV file"),
     ],
 )
 def test_a_place_without_images_is_an_error_that_says_what_to_give(tmp_path, name, content, error):

@@ -144,6 +144,8 @@ def hint(name: str, root: Path) -> str:
     """Say what is amiss with a root that lacks a data set, after a look one level up and down; empty if not known."""
     if (root / SYNTHETIC_MARK).is_file():
         return " No miniature of it is drawn there: see _WRITERS and VERSION in wbc_utils/data/synthetic/tree.py."
+    if not root.is_dir():
+        return f" That folder does not exist: set WBC_DATA to the one that holds {name}, or use data_source=synthetic."
     entry = get_entry(name)
     # patterns that match anywhere say nothing about a level
     telling = entry.model_copy(update={"files": tuple(p for p in entry.files if not p.startswith("**"))})

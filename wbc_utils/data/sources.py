@@ -101,7 +101,8 @@ def _names(path: Path) -> list[str]:
             return read_csv(path, [column])[column].fillna("").tolist()
         except DataError as error:
             failures.append(error)
-    raise DataError(f"{path} needs a column {', '.join(NAME_COLUMNS[:-1])} or {NAME_COLUMNS[-1]}: {failures[0]}")
+    wanted = f"a column {', '.join(NAME_COLUMNS[:-1])} or {NAME_COLUMNS[-1]}, separated by commas"
+    raise DataError(f"{path} needs {wanted}: {failures[0]}")
 
 
 def _by_name(folder: Path) -> dict[str, list[str]]:
