@@ -126,7 +126,16 @@ def test_data_list_on_an_empty_root_has_every_data_set_and_none_of_them_here(wbc
     assert code == 0
     assert printed.splitlines()[0] == f"data root: {tmp_path} (set WBC_DATA to change it)"
     assert listed(printed) == dict.fromkeys(registry.load_registry(), False)
-    assert "not known" not in printed
+    assert "not known:" not in printed
+
+
+def test_data_list_says_what_is_amiss_with_a_root_without_data(wbc, monkeypatch, tmp_path):
+    monkeypatch.setenv("WBC_DATA", str(tmp_path / "gone"))
+    assert "That folder does not exist: set WBC_DATA" in wbc("data", "list")[1].splitlines()[-1]
+    (tmp_path / "bcd").mkdir()
+    (tmp_path / "bcd" / "annotations.csv").touch()
+    monkeypatch.setenv("WBC_DATA", str(tmp_path / "bcd"))
+    assert wbc("data", "list")[1].splitlines()[-1].startswith("The root itself is bcd: set WBC_DATA to")
 
 
 def test_data_list_names_a_data_set_that_is_here(wbc, monkeypatch, tmp_path):

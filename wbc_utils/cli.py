@@ -213,6 +213,8 @@ def list_data() -> None:
             typer.echo(f"  {'':{width}s} {line}")
     if unknown := sorted(path.name for path in root.glob("[!.]*") if path.is_dir() and path.name not in known):
         typer.echo(f"not known: {', '.join(unknown)} (to add one: CONTRIBUTING.md)")
+    if not present and (hint := next(filter(None, (registry.hint(name, root) for name in known)), "")):
+        typer.echo(hint.strip())
 
 
 @data_app.command()
