@@ -36,13 +36,14 @@ def test_named_splits_keep_groups_whole_and_are_repeatable(items, seed):
 
 
 @settings(deadline=None)
-@given(labels=st.lists(st.sampled_from(["LY", "MO", "EO"]), min_size=10, max_size=200), seed=st.integers(0, 2**32 - 1))
+@given(labels=st.lists(st.sampled_from(["LY", "MO", "EO"]), min_size=1, max_size=200), seed=st.integers(0, 2**32 - 1))
 def test_independent_items_are_split_to_within_one_item_of_each_class(labels, seed):
     split = stratified_groups(labels, range(len(labels)), FRACTIONS, seed)
     for label in set(labels):
         mine = split[np.array(labels) == label]
         for name, share in FRACTIONS.items():
-            assert abs((mine == name).sum() - share * len(mine)) <= 1
+            most = 1 if len(labels) >= 10 else 2  # a small division gives an item to a split that would be empty
+            assert abs((mine == name).sum() - share * len(mine)) <= most
 
 
 @settings(deadline=None)

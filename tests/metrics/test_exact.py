@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wbc_utils.metrics import MetricError
-from wbc_utils.metrics.bootstrap import Interval
-from wbc_utils.metrics.exact import class_shares, where_certain
+from wbc_utils.metrics.bootstrap import Interval, grouped_interval
+from wbc_utils.metrics.classification import balanced_accuracy
+from wbc_utils.metrics.exact import class_shares, units_of_mean_recall, where_certain
 from wbc_utils.metrics.groups import class_means
 
 
@@ -26,7 +29,7 @@ def test_other_intervals_of_an_array_stay_and_each_replaced_one_has_its_own_unit
                      np.array([1.0, 0.6, 0.1, np.nan]), 9)  # fmt: skip
     low, high = where_certain(found, [3, 9, 9, 0]).ci
     np.testing.assert_allclose(low, [0.025 ** (1 / 3), 0.4, 0.0, np.nan])
-    np.testing.assert_allclose(high, [1.0, 0.6, 0.1, np.nan])
+    np.testing.assert_allclose(high, [1.0, 0.6, 1 - 0.025 ** (1 / 9), np.nan])
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1])
@@ -38,6 +41,30 @@ def test_what_is_no_share_is_refused(value):
 def test_a_certain_share_of_nothing_is_refused():
     with pytest.raises(MetricError, match="at least one independent unit"):
         where_certain(Interval(1.0, 1.0, 1.0, 5), 0)
+
+
+def test_the_units_of_a_mean_recall_are_counted_in_groups_of_the_rarest_class():
+    assert units_of_mean_recall(["a", "a", "a", "b", "b"], [1, 2, 3, 4, 4]) == 2
+    with pytest.raises(MetricError, match="2 true labels and 1 groups"):
+        units_of_mean_recall(["a", "b"], [1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(counts=st.lists(st.integers(1, 40), min_size=2, max_size=5), data=st.data())
+def test_no_recalls_that_leave_an_errorless_sample_possible_have_a_lower_mean(counts, data):
+    recalls = [data.draw(st.floats(0.01, 1)) for _ in counts]
+    labels = np.repeat(np.arange(len(counts)), counts)
+    units = units_of_mean_recall(labels, range(len(labels)))
+    limit = where_certain(Interval(1.0, 1.0, 1.0, len(labels)), units).low
+    possible = np.prod(np.power(recalls, counts)) >= 0.025
+    assert not possible or np.mean(recalls) >= limit - 1e-12
+
+
+def test_an_errorless_mean_recall_gets_a_lower_limit_below_one():
+    labels = ["a"] * 20 + ["b"] * 5
+    found = grouped_interval(labels, labels, range(25), balanced_accuracy, ["a", "b"], seed=0)
+    assert found.low < found.high == 1
+    assert where_certain(found, units_of_mean_recall(labels, range(25))).low == pytest.approx(0.025 ** (1 / 10))
 
 
 def test_shares_of_classes_are_their_means_with_exact_limits_over_groups_where_they_are_certain():

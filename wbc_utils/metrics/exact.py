@@ -17,12 +17,12 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from wbc_utils.metrics import MetricError
-from wbc_utils.metrics.bootstrap import LEVEL, Interval
+from wbc_utils.metrics.bootstrap import LEVEL, Interval, group_numbers
 from wbc_utils.metrics.groups import class_means
 
 
 def where_certain(found: Interval, units: int | Sequence[int] | None = None) -> Interval:
-    """Replace the bounds of shares whose bootstrap interval is the point 0 or the point 1; others stay.
+    """Widen the bounds of shares of 0 or 1, of which a bootstrap knows too little or nothing; others stay.
 
     The limits hold for a mean of any numbers between 0 and 1, since such a mean is at least the share of ones and at
     most the share of those that are not zero.
@@ -32,7 +32,8 @@ def where_certain(found: Interval, units: int | Sequence[int] | None = None) -> 
     found
         Shares between 0 and 1, one number or an array (k,).
     units
-        Independent units behind each share, one number or (k,); those of ``found`` if left out.
+        Independent units behind each share, one number or (k,); those of ``found`` if left out. A mean recall has
+        those of `units_of_mean_recall`.
 
     Raises
     ------
@@ -43,18 +44,41 @@ def where_certain(found: Interval, units: int | Sequence[int] | None = None) -> 
     if ((value < 0) | (value > 1)).any():
         raise MetricError(f"a share lies between 0 and 1, found {value[(value < 0) | (value > 1)].tolist()}")
     numbers = np.broadcast_to(found.n if units is None else units, value.shape)
-    certain = (low == value) & (high == value) & np.isin(value, (0, 1))
+    certain = np.isin(value, (0, 1)) & ~np.isnan(low)
     if (numbers[certain] < 1).any():
         raise MetricError("an exact limit needs at least one independent unit, found 0; report no interval")
     for place in np.argwhere(certain):
         n, at = int(numbers[tuple(place)]), tuple(place)
         limits = binomtest(n if value[at] else 0, n).proportion_ci(LEVEL, method="exact")
-        low[at], high[at] = limits.low, limits.high
+        low[at], high[at] = min(low[at], limits.low), max(high[at], limits.high)
     return (
         Interval(found.value, low, high, found.n)
         if low.ndim
         else Interval(found.value, low.item(), high.item(), found.n)
     )
+
+
+def units_of_mean_recall(y_true: Sequence[Hashable], groups: Sequence[Hashable]) -> int:
+    """Return the units of a mean recall over k classes: k times the groups of the class with the fewest.
+
+    If no group errs, the recalls pᵢ with that chance or more fulfil Π pᵢ^nᵢ ≥ α. Their mean is at least their
+    geometric mean, and this at least α^(1 / (k min nᵢ)), the limit of a share with k min nᵢ units.
+
+    Parameters
+    ----------
+    y_true, groups
+        True class and group (duplicates, patient) of each item, (n,).
+
+    Raises
+    ------
+    MetricError
+        If lengths differ, a group is missing, or there is no item.
+    """
+    number = group_numbers(groups)
+    if len(y_true) != len(number) or not len(number):
+        raise MetricError(f"{len(y_true)} true labels and {len(number)} groups; give one of each per item")
+    found = pd.Series(number).groupby(pd.Series(list(y_true))).nunique()
+    return int(len(found) * found.min())
 
 
 def class_shares(
